@@ -1,0 +1,21 @@
+"""The traffic lens: what a callable's kernels load and store, counted on the interpreter."""
+
+from gpu_utils.traffic.lens import count
+from gpu_utils.traffic.result import (
+    EagerOp,
+    LaunchTraffic,
+    LineTraffic,
+    OutOfBounds,
+    TensorTraffic,
+    Traffic,
+)
+
+__all__ = [
+    "EagerOp",
+    "LaunchTraffic",
+    "LineTraffic",
+    "OutOfBounds",
+    "TensorTraffic",
+    "Traffic",
+    "count",
+]

@@ -1,0 +1,129 @@
+"""Watch the torch operations around the kernels, so that nothing hides in the launcher."""
+
+import sys
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from gpu_utils.traffic.result import EagerOp
+
+_FILLS = ("zeros", "ones", "full", "fill", "zero", "arange", "eye", "scalar_tensor")
+_COPIES = ("clone", "copy", "_to_copy", "contiguous", "cat", "stack", "constant_pad_nd", "repeat")
+_FREE = ("lift_fresh", "detach", "alias", "_unsafe_view", "set_", "resize_")
+_HIDDEN = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
+
+
+def _touched_bytes(tensor: torch.Tensor) -> int:
+    """Bytes of a tensor's distinct elements: an expanded dimension is read once."""
+    count = 1
+    for size, stride in zip(tensor.shape, tensor.stride(), strict=True):
+        count *= size if stride or size == 0 else 1
+    return count * tensor.element_size()
+
+
+def _call_site() -> str:
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_HIDDEN):
+        frame = frame.f_back
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else "?"
+
+
+def _kind(name: str) -> str:
+    for kind, stems in (("fill", _FILLS), ("copy", _COPIES)):
+        if any(name == stem or name.startswith((f"{stem}_", f"new_{stem}")) for stem in stems):
+            return kind
+    return "compute"
+
+
+def poison(tensor: torch.Tensor) -> None:
+    """Fill fresh memory with NaN (or a conspicuous integer), so that nobody relies on zeros."""
+    if tensor.is_floating_point() or tensor.is_complex():
+        tensor.fill_(float("nan"))
+    elif tensor.dtype is not torch.bool:
+        tensor.fill_(torch.iinfo(tensor.dtype).max)
+
+
+class EagerWatch(TorchDispatchMode):
+    """Records operations with their bytes, poisons fresh memory, follows live allocations.
+
+    Args:
+        on_allocate: called with each uninitialised tensor.
+        on_free: called with the real address of each allocation that ends.
+        on_write: called with each tensor that an operation wrote.
+    """
+
+    def __init__(
+        self,
+        on_allocate: Callable[[torch.Tensor], None],
+        on_free: Callable[[int], None],
+        on_write: Callable[[torch.Tensor], None],
+    ) -> None:
+        super().__init__()
+        self.ops: list[EagerOp] = []
+        self.peak_bytes = 0
+        self._live: dict[int, int] = {}
+        self._on_allocate, self._on_free, self._on_write = on_allocate, on_free, on_write
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        name = func.overloadpacket.__name__
+        inputs = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+        outputs = [x for x in tree_leaves(result) if isinstance(x, torch.Tensor)]
+        if any(x.device.type == "meta" for x in outputs + inputs):
+            return result
+        known = {x.untyped_storage().data_ptr() for x in inputs}
+        fresh = [x for x in outputs if x.untyped_storage().data_ptr() not in known]
+        for tensor in fresh:
+            self._follow(tensor)
+        if name.startswith(("empty", "new_empty")):
+            for tensor in fresh:
+                poison(tensor)
+                self._on_allocate(tensor)
+        elif not (func.is_view or name in _FREE):
+            self._record(name, func, args, kwargs, inputs, fresh)
+        return result
+
+    def _record(
+        self, name: str, func: Any, args: Any, kwargs: Any, inputs: list, fresh: list
+    ) -> None:
+        written = list(fresh)
+        for position, argument in enumerate(func._schema.arguments):
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                value = kwargs.get(argument.name, args[position] if position < len(args) else None)
+                written += [x for x in tree_leaves(value) if isinstance(x, torch.Tensor)]
+        kind = _kind(name)
+        # A fill reads nothing; a copy into a tensor does not read that tensor first.
+        blind = written if kind != "compute" or ".out" in str(func) else []
+        read = [x for x in inputs if kind != "fill" and not any(x is w for w in blind)]
+        for tensor in written:
+            self._on_write(tensor)
+        self.ops.append(
+            EagerOp(
+                f"aten.{name}",
+                kind,
+                sum(map(_touched_bytes, read)),
+                sum(map(_touched_bytes, written)),
+                _call_site(),
+            )
+        )
+
+    def _follow(self, tensor: torch.Tensor) -> None:
+        storage = tensor.untyped_storage()
+        address, nbytes = storage.data_ptr(), storage.nbytes()
+        if not nbytes or address in self._live:
+            return
+        self._live[address] = nbytes
+        self.peak_bytes = max(self.peak_bytes, sum(self._live.values()))
+        weakref.finalize(storage, self._freed, address)
+
+    def _freed(self, address: int) -> None:
+        self._live.pop(address, None)
+        self._on_free(address)

@@ -1,0 +1,134 @@
+"""Count what a callable moves: `count(fn, *args)` runs it on the interpreter."""
+
+import inspect
+import linecache
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils._pytree import tree_flatten_with_path
+
+from gpu_utils._triton.interpreter import interpret
+from gpu_utils._triton.launches import Launch, intercept
+from gpu_utils.traffic.eager import EagerWatch
+from gpu_utils.traffic.memory import CountingMemory
+from gpu_utils.traffic.result import LaunchTraffic, LineTraffic, TensorTraffic, Traffic
+from gpu_utils.traffic.storage import Storage
+
+
+def _named_arguments(fn: Callable, args: tuple, kwargs: dict) -> dict[str, Any]:
+    try:
+        return dict(inspect.signature(fn).bind(*args, **kwargs).arguments)
+    except (TypeError, ValueError):  # a builtin, or arguments that fn itself will refuse
+        return {**{f"args[{i}]": value for i, value in enumerate(args)}, **kwargs}
+
+
+def _label(root: str, path: tuple) -> str:
+    for part in path:
+        root += f"[{getattr(part, 'idx', getattr(part, 'key', getattr(part, 'name', part)))}]"
+    return root
+
+
+def _tensors(root: str, tree: Any) -> list[tuple[str, torch.Tensor]]:
+    leaves, _ = tree_flatten_with_path(tree)
+    return [(_label(root, path), leaf) for path, leaf in leaves if isinstance(leaf, torch.Tensor)]
+
+
+def _name_output(memory: CountingMemory, name: str, tensor: torch.Tensor, given: list) -> None:
+    """Call a returned tensor `out`, unless it is one of the arguments."""
+    if tensor.device.type != "cpu":
+        return
+    view = memory.storage(tensor).view(name, tensor)
+    if not any(view is argument for argument in given):
+        view.name = name
+
+
+def _by_tensor(storages: list[Storage]) -> dict[str, TensorTraffic]:
+    table: dict[str, TensorTraffic] = {}
+    for storage in storages:
+        for view in storage.views:
+            name, copies = view.name, 2
+            while name in table:
+                name, copies = f"{view.name}#{copies}", copies + 1
+            table[name] = TensorTraffic(
+                nbytes=view.nbytes,
+                load_bytes=view.load_bytes,
+                store_bytes=view.store_bytes,
+                unique_load_bytes=view.total(storage.loaded),
+                unique_store_bytes=view.total(storage.stored),
+                unwritten_bytes=storage.undefined_bytes(view),
+            )
+    return table
+
+
+def _by_line(memory: CountingMemory) -> dict[str, LineTraffic]:
+    table = {}
+    for (file, line), (loaded, stored) in sorted(memory.lines.items()):
+        code = linecache.getline(file, line).strip()
+        name = Path(file).name
+        table[f"{name}:{line}"] = LineTraffic(name, line, code, loaded, stored)
+    return table
+
+
+def count(fn: Callable, *args: Any, **kwargs: Any) -> Traffic:
+    """Run `fn(*args, **kwargs)` with its Triton kernels interpreted, and count.
+
+    The tensors are CPU tensors and hold what the kernels computed afterwards. Every pointer is
+    checked against the tensor it came from. Fresh memory starts as NaN, and a masked-off lane
+    loaded without `other` is NaN too, as undefined as on a GPU.
+
+    Args:
+        fn: any callable; the kernels it launches are plain `@triton.jit` functions.
+        *args, **kwargs: all passed on to `fn`.
+
+    Returns:
+        A `Traffic`; its `result` is what `fn` returned.
+
+    Raises:
+        OutOfBounds: an access outside its tensor, with line, program, lane and element.
+        ValueError: a tensor that is not on the CPU, or a misaligned access.
+    """
+    memory = CountingMemory()
+    inputs = [pair for name, value in _named_arguments(fn, args, kwargs).items()
+              for pair in _tensors(name, value)]  # fmt: skip
+    for name, tensor in inputs:
+        if tensor.device.type == "cpu":
+            memory.storage(tensor).view(name, tensor)
+    given = [view for storage in memory.storages.values() for view in storage.views]
+    launches: list[LaunchTraffic] = []
+
+    def handle(launch: Launch) -> None:
+        before = memory.load_bytes, memory.store_bytes, memory.flops
+        with memory.reachable(launch):
+            interpret(launch, memory)
+        after = memory.load_bytes, memory.store_bytes, memory.flops
+        moved = (new - old for new, old in zip(after, before, strict=True))
+        launches.append(LaunchTraffic(launch.name, launch.programs, *moved))
+
+    watch = EagerWatch(
+        on_allocate=lambda tensor: memory.storage(tensor, uninitialised=True),
+        on_free=memory.retire,
+        on_write=memory.define,
+    )
+    with watch, intercept(handle):
+        result = fn(*args, **kwargs)
+    for name, tensor in _tensors("out", result):
+        _name_output(memory, name, tensor, given)
+    storages = [*memory.storages.values(), *memory.retired]
+    return Traffic(
+        load_bytes=memory.load_bytes,
+        store_bytes=memory.store_bytes,
+        unique_load_bytes=sum(int(np.count_nonzero(s.loaded)) for s in storages),
+        unique_store_bytes=sum(int(np.count_nonzero(s.stored)) for s in storages),
+        flops=memory.flops,
+        dots=memory.dots,
+        dot_flops=memory.dot_flops,
+        peak_bytes=watch.peak_bytes,
+        eager_ops=tuple(watch.ops),
+        launches=tuple(launches),
+        by_tensor=_by_tensor(storages),
+        by_line=_by_line(memory),
+        result=result,
+    )

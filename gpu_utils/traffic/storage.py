@@ -1,0 +1,89 @@
+"""Allocations and the tensors that look at them: which bytes were touched, and by what name."""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+
+def extent(tensor: torch.Tensor) -> int:
+    """Bytes from a tensor's first element to the end of its last; 0 for an empty tensor."""
+    if tensor.numel() == 0:
+        return 0
+    last = sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
+    return (last + 1) * tensor.element_size()
+
+
+def own_elements(tensor: torch.Tensor) -> np.ndarray | None:
+    """Which element offsets within its extent are a tensor's own; None where all of them are."""
+    length = extent(tensor) // tensor.element_size()
+    if tensor.numel() >= length:
+        return None
+    own = np.zeros(length, dtype=bool)
+    np.lib.stride_tricks.as_strided(own, tuple(tensor.shape), tensor.stride())[...] = True
+    return own
+
+
+@dataclasses.dataclass
+class View:
+    """A tensor as the report names it. `start` and `stop` are bytes in its allocation."""
+
+    name: str
+    start: int
+    stop: int
+    itemsize: int
+    own: np.ndarray | None
+    load_bytes: int = 0
+    store_bytes: int = 0
+
+    @classmethod
+    def of(cls, name: str, tensor: torch.Tensor) -> "View":
+        start = tensor.storage_offset() * tensor.element_size()
+        stop = start + extent(tensor)
+        return cls(name, start, stop, tensor.element_size(), own_elements(tensor))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tensor's own elements."""
+        length = self.stop - self.start
+        return length if self.own is None else int(self.own.sum()) * self.itemsize
+
+    def total(self, touched: np.ndarray) -> int:
+        """How many bytes of its own elements a byte map of the allocation marks."""
+        part = touched[self.start : self.stop]
+        if self.own is not None:
+            part = part[np.repeat(self.own, self.itemsize)]
+        return int(np.count_nonzero(part))
+
+
+class Storage:
+    """One allocation, with a byte map of what kernels loaded and stored."""
+
+    def __init__(self, tensor: torch.Tensor, uninitialised: bool) -> None:
+        storage = tensor.untyped_storage()
+        self.address = storage.data_ptr()
+        self.nbytes = storage.nbytes()
+        self.loaded = np.zeros(self.nbytes, dtype=np.uint8)
+        self.stored = np.zeros(self.nbytes, dtype=np.uint8)
+        # What holds a value: everything, unless the allocation came uninitialised.
+        self.defined = np.full(self.nbytes, not uninitialised, dtype=np.uint8)
+        self.views: list[View] = []
+
+    def view(self, name: str, tensor: torch.Tensor) -> View:
+        """The view that a tensor belongs to: itself, the smallest around it, or a new one."""
+        asked = View.of(name, tensor)
+        around = [v for v in self.views if v.start <= asked.start and asked.stop <= v.stop]
+        if around:
+            return min(around, key=lambda v: v.stop - v.start)
+        self.views.append(asked)
+        return asked
+
+    def define(self, tensor: torch.Tensor) -> None:
+        """A torch operation wrote this tensor."""
+        view = View.of("", tensor)
+        part = self.defined[view.start : view.stop]
+        part[slice(None) if view.own is None else np.repeat(view.own, view.itemsize)] = 1
+
+    def undefined_bytes(self, view: View) -> int:
+        """Bytes of a view's own elements that neither a kernel nor torch ever wrote."""
+        return view.nbytes - view.total(self.defined | self.stored)
