@@ -76,7 +76,7 @@ class CountingMemory:
         try:
             yield
         finally:
-            self._regions = []
+            self._regions, self._launch = [], None
 
     # What follows is the protocol that the interpreter calls.
 
