@@ -1,0 +1,26 @@
+# Each target first brings .venv up to date, which costs nothing when nothing has changed.
+# Choose another Python with PYTHON=python3.12, another torch with RIDGE_TORCH=cpu or cuda.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install lab test lint fix
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+install: ## make .venv and install the course in it
+	@$(PYTHON) gpu_utils/_dev/install.py
+
+lab: install ## open JupyterLab at the first lesson
+	@$(BIN)/ridge lab
+
+test: install ## run everything that CI runs; UNIT=04 runs one unit
+	@$(BIN)/python -m gpu_utils._dev.suite $(if $(UNIT),--unit $(UNIT))
+
+lint: install ## check style and types
+	@$(BIN)/python -m gpu_utils._dev.suite --lint
+
+fix: install ## repair what ruff can repair
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .

@@ -1,0 +1,1 @@
+"""Programs for the people who maintain the course; learners never import them."""

@@ -1,0 +1,9 @@
+"""The course around the instruments: units, checks, hints, progress, predictions."""
+
+from gpu_utils.course.check import check
+from gpu_utils.course.hints import hint
+from gpu_utils.course.predict import predict
+from gpu_utils.course.progress import status
+from gpu_utils.course.reset import reset
+
+__all__ = ["check", "hint", "predict", "reset", "status"]

@@ -1,0 +1,161 @@
+"""The validation tests of lab00: what `ridge check lab00` runs."""
+
+import pytest
+import torch
+
+from gpu_utils.course import rungs
+from gpu_utils.course.ladder import rung
+
+TARGETS = ("sm_80", "sm_90", "sm_100", "gfx942")
+# One element, primes, several blocks of any likely size, and one element past them.
+LENGTHS = (1, 97, 4096, 4099, 16_385)
+FLOATS = (torch.float32, torch.float16, torch.bfloat16)
+PRODUCTION = 2**24
+
+
+def values(n: int, dtype: torch.dtype, seed: int = 0) -> torch.Tensor:
+    """[n] of `dtype`: normal deviates, or integers over the dtype's whole range."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + n)
+    if dtype.is_floating_point:
+        return torch.randn(n, generator=generator).to(dtype)
+    info = torch.iinfo(dtype)
+    return torch.randint(info.min, info.max, (n,), generator=generator, dtype=dtype)
+
+
+def specials(n: int, dtype: torch.dtype) -> torch.Tensor:
+    """`values` that begin with NaN, both infinities and both zeros."""
+    x = values(n, dtype)
+    if dtype.is_floating_point:
+        front = torch.tensor([float("nan"), float("inf"), -float("inf"), 0.0, -0.0])
+        x[: front.numel()] = front[:n].to(dtype)
+    return x
+
+
+def on_gpu() -> str:
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU here: speed is measured where there is one")
+    return "cuda"
+
+
+def copies(name: str) -> pytest.MarkDecorator:
+    """(a) and (c) promise the same values and the same traffic: one test climbs for both."""
+    pairs = (("a", "copy"), ("c", "copy_wide"))
+    return pytest.mark.parametrize(
+        "function", [pytest.param(function, marks=rung(task, name)) for task, function in pairs]
+    )
+
+
+@copies("runs")
+def test_copy_runs(lab, evidence, function):
+    x = values(4096, torch.float32)
+    evidence(rungs.runs(getattr(lab, function), x, like=x))
+
+
+@copies("safe")
+def test_copy_is_safe(lab, evidence, function):
+    for n in LENGTHS:
+        rungs.safe(getattr(lab, function), values(n, torch.float32))
+    evidence(f"lengths {', '.join(map(str, LENGTHS))}: inside the tensors, all written")
+
+
+@copies("correct")
+def test_copy_is_equal(lab, evidence, function):
+    for dtype in (*FLOATS, torch.float64, torch.int8, torch.int64):
+        for n in (5, *LENGTHS):
+            x = specials(n, dtype)
+            rungs.equal(getattr(lab, function), x, x)
+    evidence("six dtypes, NaN and infinities among the values: equal bit for bit")
+
+
+@copies("lean")
+def test_copy_is_lean(lab, evidence, function):
+    fn = getattr(lab, function)
+    for n in LENGTHS:
+        moved = rungs.lean(fn, values(n, torch.float32), loads={"x": 1}, stores={"out": 1})
+    evidence(f"{moved.kernel_bytes / n:g} bytes an element COUNTED: x once, the output once")
+
+
+@rung("a", "native")
+def test_copy_is_wide(lab, evidence):
+    x = torch.empty(PRODUCTION, device="meta")
+    for line in rungs.wide(rungs.compiled(lab.copy, x, targets=TARGETS)):
+        evidence(line)
+
+
+@rung("c", "native")
+def test_copy_wide_is_wide_at_any_length(lab, evidence):
+    for n in (PRODUCTION + 3, PRODUCTION + 1):
+        built = rungs.compiled(lab.copy_wide, torch.empty(n, device="meta"), targets=TARGETS)
+        lines = rungs.wide(built)
+    for line in lines:
+        evidence(line)
+
+
+@copies("fast")
+def test_copy_is_fast(lab, evidence, function):
+    x = torch.randn(4 * PRODUCTION, device=on_gpu())
+    evidence(rungs.fast(getattr(lab, function), torch.clone, x, share=0.9))
+
+
+def pair(n: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    return values(n, dtype, seed=1), values(n, dtype, seed=2)
+
+
+@rung("b", "runs")
+def test_axpby_runs(lab, evidence):
+    x, y = pair(4096, torch.float32)
+    evidence(rungs.runs(lab.axpby, 2.0, x, -0.5, y, like=x))
+
+
+@rung("b", "safe")
+def test_axpby_is_safe(lab, evidence):
+    for n in LENGTHS:
+        x, y = pair(n, torch.float32)
+        rungs.safe(lab.axpby, 2.0, x, -0.5, y)
+    evidence(f"lengths {', '.join(map(str, LENGTHS))}: inside the tensors, all written")
+
+
+@rung("b", "correct")
+def test_axpby_is_close(lab, reference, evidence):
+    for dtype in FLOATS:
+        for a, b in ((2.0, -0.5), (0.1, 0.7), (1.0, 1.0), (0.0, 3.0)):
+            for n in LENGTHS:
+                x, y = pair(n, dtype)
+                rungs.close(lab.axpby, reference.axpby_reference, a, x, b, y)
+    x = specials(97, torch.float32)
+    rungs.close(lab.axpby, reference.axpby_reference, 2.0, x, 0.5, values(97, torch.float32))
+    evidence("float32, float16, bfloat16; NaN and infinities pass through")
+
+
+@rung("b", "lean")
+def test_axpby_is_lean(lab, evidence):
+    for n in LENGTHS:
+        moved = rungs.lean(
+            lab.axpby,
+            *(2.0, values(n, torch.float32, seed=1), -0.5, values(n, torch.float32, seed=2)),
+            loads={"x": 1, "y": 1},
+            stores={"out": 1},
+        )
+    evidence(f"{moved.kernel_bytes / n:g} bytes an element COUNTED: x, y and the output once each")
+
+
+@rung("b", "native")
+def test_axpby_is_wide(lab, evidence):
+    x = torch.empty(PRODUCTION, device="meta")
+    for line in rungs.wide(rungs.compiled(lab.axpby, 2.0, x, -0.5, x, targets=TARGETS)):
+        evidence(line)
+
+
+@rung("b", "fast")
+def test_axpby_is_fast(lab, evidence):
+    def copied(x, y):
+        return torch.cat((x, y[: x.numel() // 2]))
+
+    device = on_gpu()
+    x, y = (torch.randn(4 * PRODUCTION, device=device) for _ in range(2))
+
+    def axpby(x, y):
+        return lab.axpby(2.0, x, -0.5, y)
+
+    # 1.5 elements read and written per element of x: the bytes of axpby, at the rate of a copy.
+    evidence(rungs.fast(axpby, copied, x, y, share=0.9))
