@@ -12,6 +12,7 @@ import html
 import math
 import numbers
 import re
+from typing import Any
 
 __all__ = ["Label", "Quantity", "text"]
 
@@ -26,7 +27,7 @@ _TIME = (
     (86400.0, "d"),
 )
 _SYMBOLS = ("B", "FLOP", "OP", "Hz", "W", "J")
-# Lower-case and three letters at least, so that "GB" or "ms" (a factor hidden in a unit) is refused.
+# Three letters at least, in lower case, so that "GB" and "ms", which hide a factor, are refused.
 _NOUN = re.compile(r"[a-z][a-z -]*[a-z]{2}")
 
 
@@ -148,7 +149,7 @@ def text(value: float | None, unit: str = "") -> str:
     if "/" in unit and not unit.endswith("/s"):
         return f"{_digits(value)} {unit}"
     rungs = tuple((f, p + unit if glued else f"{p} {unit}".strip()) for f, p in _DECIMAL)
-    if isinstance(value, numbers.Integral) and abs(value) < 1000:
+    if _is_small_integer(value):
         return f"{int(value)} {unit}".strip()
     return _on_ladder(float(value), rungs, zero=unit)
 
@@ -174,13 +175,18 @@ def _on_ladder(value: float, rungs: tuple[tuple[float, str], ...], zero: str) ->
     if value == 0 or not math.isfinite(value):
         return f"{_digits(value)} {zero}".strip()
     factor, unit = rungs[0]
+    shown = value / factor
     for next_factor, next_unit in rungs[1:]:
         # Rounded before it climbs: 999.95 is 1.00 k, not 1000; 59.96 s is 1.00 min, not 60.0 s.
-        rounded = _rounded(value / factor) * factor
-        if abs(rounded) < next_factor * (1 - 1e-9):
+        if abs(_rounded(shown)) * factor < next_factor * (1 - 1e-9):
             break
-        value, factor, unit = rounded, next_factor, next_unit
-    return f"{_digits(value / factor)} {unit}".strip()
+        factor, unit = next_factor, next_unit
+        shown = math.copysign(max(1.0, abs(value) / factor), value)
+    return f"{_digits(shown)} {unit}".strip()
+
+
+def _is_small_integer(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and abs(int(value)) < 1000
 
 
 def _rounded(value: float) -> float:
@@ -189,7 +195,7 @@ def _rounded(value: float) -> float:
 
 def _digits(value: float) -> str:
     """Three significant digits, without a unit."""
-    if isinstance(value, numbers.Integral) and abs(value) < 1000:
+    if _is_small_integer(value):
         return str(int(value))
     number = float(value)
     if math.isnan(number):

@@ -201,12 +201,7 @@ def ridge_point(spec: GPUSpec, dtype: str) -> float:
 
 
 def attainable_flops_per_s(intensity: float, spec: GPUSpec, dtype: str) -> float:
-    """The roof above an intensity: min(peak, intensity * memory bandwidth).
-
-    Args:
-        intensity: FLOP/byte.
-        spec: The machine.
-        dtype: The type that is calculated in; its peak is that of plain cores for "fp32".
+    """The roof above an intensity in FLOP/byte: min(peak, intensity * memory bandwidth).
 
     >>> from gpu_utils import specs
     >>> attainable_flops_per_s(1, specs.get("h100"), "bf16")  # one FLOP for each of 3.35e12 bytes

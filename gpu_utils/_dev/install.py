@@ -32,7 +32,8 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 STAMP = "ridgepoint.json"
 GB = 10**9
 
-# A finished .venv, with room for the downloads: for the CPU it occupies 2.3 GB.
+# A finished .venv is 2.3 GB for the CPU and 5.4 GB with CUDA; the downloads (0.7 and 2.9 GB) lie
+# beside it twice, in pip's cache and in its temporary folder.
 DISK_BYTES = {"cpu": 4 * GB, "cuda": 12 * GB}
 # pip keeps every wheel in the temporary folder until all of them are there.
 TEMPORARY_BYTES = {"cpu": 1 * GB, "cuda": 4 * GB}
@@ -412,17 +413,20 @@ def run_pip(root: Path, python: Path, choice: TorchChoice) -> None:
         raise Refusal("pip stopped: " + diagnose("\n".join(lines), pip.returncode) + ".")
 
 
-def try_torch(python: Path, wanted: str) -> None:
-    """Import what was installed: a missing system library shows here, not in the first lesson."""
+def try_imports(python: Path, wanted: str) -> None:
+    """Import what was installed: a missing system library shows here, not in the first lesson.
+
+    matplotlib is among them because its first import lists the system's fonts, for seconds.
+    """
     code = (
-        "import torch, triton; print(torch.__version__, triton.__version__, "
+        "import torch, triton, matplotlib.font_manager; print(torch.__version__, triton.__version__, "
         "torch.version.cuda, torch.cuda.is_available())"
     )
     command = [str(python), "-W", "ignore", "-c", code]
     tried = subprocess.run(command, capture_output=True, env=clean_environment())
     if tried.returncode:
         why = tried.stderr.decode(errors="replace").strip().split("\n")[-1]
-        raise Refusal(f"torch and Triton are installed but do not import: {why}")
+        raise Refusal(f"what was installed does not import: {why}")
     torch, triton, cuda, sees_gpu = tried.stdout.decode().split()
     say(f"Installed torch {torch} and Triton {triton}")
     if wanted == "cuda" and sees_gpu == "False":
@@ -465,7 +469,7 @@ def bring_up_to_date(root: Path, python: Candidate, wanted: str, stamp: str, tor
     check_disk(places_to_fill(root, choice.flavour, update), wanted)
     say(f"Installing the course and {choice.note}")
     run_pip(root, venv_python, choice)
-    try_torch(venv_python, wanted)
+    try_imports(venv_python, wanted)
     stamp_file.write_text(stamp)
     say(f"Ready after {time.monotonic() - started:.0f} s. The next start skips this.")
 

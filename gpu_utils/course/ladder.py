@@ -188,6 +188,8 @@ def _lost(item: pytest.Item, sentence: str) -> pytest.TestReport:
 
 def _run_group(group: list[pytest.Item], send: Callable[[dict], None]) -> None:
     """In the worker: run the tests in order of height until one does not pass."""
+    # Its watchdog thread was left behind by the fork, and waiting for it would be for ever.
+    group[0].config.pluginmanager.unregister(name="faulthandler")
     for index, (item, after) in enumerate(zip(group, [*group[1:], None], strict=True)):
         send({"start": index})
         stop = False

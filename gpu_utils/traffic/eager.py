@@ -69,6 +69,11 @@ class EagerWatch(TorchDispatchMode):
         self._live: dict[int, int] = {}
         self._on_allocate, self._on_free, self._on_write = on_allocate, on_free, on_write
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # True, torch's default, imports the whole of torch._dynamo (1.2 s) at the first operation.
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict | None = None
     ) -> Any:

@@ -1,0 +1,72 @@
+import dataclasses
+
+import pytest
+
+from gpu_utils.codegen import Artifact
+
+ARTIFACT = Artifact(
+    target="sm_90",
+    kernel="copy_kernel",
+    instructions={"LDG.E": 1, "LDG.E.128": 2, "LDG.E.128.CONSTANT": 4, "LDGSTS.E.128": 8,
+                  "STG.E.128": 16},
+    load_widths={32: 1, 128: 6},
+    store_widths={128: 16},
+    async_copy_widths={128: 8},
+    registers=18,
+    spill_bytes=0,
+    shared_bytes=1024,
+    num_warps=4,
+    compiler="triton 3.7.1, ptxas 12.8",
+    asm={"ptx": "// text"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("instruction", "count"),
+    [("LDG", 7), ("LDG.E", 7), ("LDG.E.128", 6), ("LDG.E.12", 0), ("LD", 0), ("LDGSTS", 8),
+     ("HMMA", 0)],
+)  # fmt: skip
+def test_count_goes_by_whole_words(instruction, count):
+    assert ARTIFACT.count(instruction) == count
+
+
+def test_count_of_amd_instructions():
+    amd = dataclasses.replace(
+        ARTIFACT, instructions={"v_mfma_f32_32x32x8_bf16": 3, "v_mul_f32": 1, "v_mfma_f64_x": 5}
+    )
+    assert amd.count("v_mfma") == 8
+    assert amd.count("v_mfma_f32") == 3
+    assert amd.opcodes["v_mfma_f32_32x32x8_bf16"] == 3
+
+
+def test_opcodes_sum_over_modifiers():
+    assert ARTIFACT.opcodes == {"LDG": 7, "LDGSTS": 8, "STG": 16}
+
+
+def test_json_round_trip():
+    again = Artifact.from_json(ARTIFACT.to_json())
+    assert again == ARTIFACT
+    assert again.asm == ARTIFACT.asm
+    assert again.load_widths == {32: 1, 128: 6}  # the keys are numbers again
+
+
+def test_json_without_its_texts():
+    assert Artifact.from_json(ARTIFACT.to_json(with_asm=False)).asm == {}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"target": "sm_90"}'])
+def test_other_json_is_refused(text):
+    with pytest.raises(ValueError, match=r"not an artifact|Expecting value"):
+        Artifact.from_json(text)
+
+
+def test_fits_follows_the_message():
+    assert ARTIFACT.fits
+    assert not dataclasses.replace(ARTIFACT, fits_message="out of resource").fits
+
+
+def test_repr_fits_on_a_few_lines():
+    assert repr(ARTIFACT) == (
+        "<copy_kernel for sm_90: 18 registers, 0 B spilled per thread, 1024 B shared, "
+        "loads {32: 1, 128: 6}, stores {128: 16}, async copies {128: 8}; triton 3.7.1, ptxas 12.8>"
+    )
