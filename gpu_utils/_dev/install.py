@@ -419,8 +419,8 @@ def try_imports(python: Path, wanted: str) -> None:
     matplotlib is among them because its first import lists the system's fonts, for seconds.
     """
     code = (
-        "import torch, triton, matplotlib.font_manager; print(torch.__version__, triton.__version__, "
-        "torch.version.cuda, torch.cuda.is_available())"
+        "import torch, triton, matplotlib.font_manager; print(torch.__version__, "
+        "triton.__version__, torch.version.cuda, torch.cuda.is_available())"
     )
     command = [str(python), "-W", "ignore", "-c", code]
     tried = subprocess.run(command, capture_output=True, env=clean_environment())

@@ -173,12 +173,12 @@ class _Recorder:
         if report.skipped or report.failed or report.when == "call":
             self._write(report.nodeid, report.outcome, _reason(report))
 
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        self._write(nodeid, "finished")
-
     def pytest_collectreport(self, report: Any) -> None:
         if report.skipped or report.failed:
             self._write(report.nodeid or "collection", report.outcome, _reason(report))
+
+    def pytest_sessionfinish(self) -> None:
+        self._write("session", "ended")
 
 
 def _reason(report: Any) -> str:
@@ -194,19 +194,23 @@ def _reason(report: Any) -> str:
 
 
 def read_outcomes(events: Iterable[str]) -> list[Outcome]:
-    """Reduce the recorder's lines to one outcome a test; a test that never finished failed."""
-    last: dict[str, Outcome] = {}
-    running: set[str] = set()
+    """Reduce the recorder's lines to one outcome a test; a test without an end failed."""
+    outcomes: dict[str, Outcome] = {}
+    started: list[str] = []
+    ended = False
     for name, state, reason in map(json.loads, events):
         if state == "started":
-            running.add(name)
-        elif state == "finished":
-            running.discard(name)
-        elif name not in last or last[name].state != "failed":
-            last[name] = Outcome(name, state, reason)
-    for name in sorted(running):
-        last[name] = Outcome(name, "failed", "the test process died here")
-    return list(last.values())
+            started.append(name)
+        elif state == "ended":
+            ended = True
+        elif name not in outcomes or outcomes[name].state != "failed":
+            outcomes[name] = Outcome(name, state, reason)
+    for name in started:
+        if name not in outcomes:
+            outcomes[name] = Outcome(name, "failed", "it began and never ended")
+    if started and not ended:
+        outcomes[started[-1]] = Outcome(started[-1], "failed", "the test process died here")
+    return list(outcomes.values())
 
 
 def run_pytest(

@@ -174,6 +174,46 @@ def _argument(name: str, value: Any, memory: Memory) -> Any:
     return interpreter._implicit_cvt(value)
 
 
+class FalsePromise(ValueError):
+    """A hint to the compiler that does not hold: on a GPU the code would be wrong."""
+
+
+def _keep_promises(scope: Any) -> None:
+    """Check the hints that stock interpretation only stores: the compiler believes them."""
+
+    def checked(name: str, holds: Callable[[np.ndarray, int], bool]) -> Callable:
+        def hint(input: Any, values: Any, **_: Any) -> Any:
+            first = values[0] if isinstance(values, (list, tuple)) else values
+            value = int(first.value if isinstance(first, tl.constexpr) else first)
+            data = input.handle.data if isinstance(input, tl.tensor) else np.array([input])
+            if data.ndim <= 1 and not holds(data, value):
+                file, line = kernel_line()
+                raise FalsePromise(
+                    f"{Path(file).name}:{line}: tl.{name}(..., {value}) is false here (values "
+                    f"begin {data.ravel()[:4].tolist()}): the compiler would believe it"
+                )
+            return input
+
+        return hint
+
+    def contiguous(data: np.ndarray, value: int) -> bool:
+        groups = data[: data.size - data.size % value].reshape(-1, value).astype(np.int64)
+        return bool((np.diff(groups, axis=1) == 1).all())
+
+    def constant(data: np.ndarray, value: int) -> bool:
+        groups = data[: data.size - data.size % value].reshape(-1, value)
+        return bool((groups == groups[:, :1]).all())
+
+    checks = {
+        "multiple_of": lambda data, value: int(data[0]) % value == 0,
+        "max_contiguous": contiguous,
+        "max_constancy": constant,
+    }
+    for name, holds in checks.items():
+        for module in (tl, tl.core):
+            scope.set_attr(module, name, checked(name, holds))
+
+
 @contextlib.contextmanager
 def _interpreting(memory: Memory) -> Iterator[_Builder]:
     """Make `triton.language` act on NumPy arrays, and put everything back afterwards."""
@@ -208,6 +248,7 @@ def _interpreting(memory: Memory) -> Iterator[_Builder]:
     # The stock function patches the language modules that its argument's globals name.
     both = types.SimpleNamespace(__globals__={"tl": tl, "core": tl.core})
     scope = interpreter._patch_lang(both)
+    _keep_promises(scope)
     try:
         yield builder
     finally:

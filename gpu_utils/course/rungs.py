@@ -40,7 +40,16 @@ def runs(fn: Callable, *args: Any, like: torch.Tensor) -> str:
         moved = traffic.count(fn, *args)
     except OutOfBounds:
         return "a kernel was launched"
-    out = moved.result
+    out = _as_promised(fn, args, moved.result, like)
+    assert moved.launches, _no_kernel(fn, moved)
+    shared = [tensor for tensor in _tensors(args) if _same_memory(tensor, out)]
+    assert not shared, f"{fn.__name__} returned its own input: allocate a new tensor to store into"
+    launch = moved.launches[0]
+    programs = "1 program" if launch.programs == 1 else f"{launch.programs} programs"
+    return f"{launch.kernel} ran in {programs} on {_label(args)}"
+
+
+def _as_promised(fn: Callable, args: Sequence[Any], out: Any, like: torch.Tensor) -> torch.Tensor:
     assert isinstance(out, torch.Tensor), (
         f"{fn.__name__} must return a tensor; it returned {type(out).__name__}. "
         "Does the launcher end with `return out`?"
@@ -53,12 +62,7 @@ def runs(fn: Callable, *args: Any, like: torch.Tensor) -> str:
         f"{fn.__name__} on {_label(args)} must return {like.dtype}; it returned {out.dtype}. "
         "Allocate the output with the input's dtype"
     )
-    assert moved.launches, _no_kernel(fn, moved)
-    shared = [tensor for tensor in _tensors(args) if _same_memory(tensor, out)]
-    assert not shared, f"{fn.__name__} returned its own input: allocate a new tensor to store into"
-    launch = moved.launches[0]
-    programs = "1 program" if launch.programs == 1 else f"{launch.programs} programs"
-    return f"{launch.kernel} ran in {programs} on {_label(args)}"
+    return out
 
 
 def _same_memory(a: torch.Tensor, b: torch.Tensor) -> bool:
@@ -111,7 +115,7 @@ def equal(fn: Callable, expected: torch.Tensor, *args: Any) -> None:
     """Equal bit for bit: NaN, infinities and the sign of zero included."""
     moved = traffic.count(fn, *args)
     no_eager(fn, moved)
-    out = moved.result
+    out = _as_promised(fn, args, moved.result, expected)
     if torch.equal(_bits(out), _bits(expected)):
         return
     size = expected.element_size()
@@ -130,8 +134,9 @@ def close(fn: Callable, reference: Callable, *args: Any) -> None:
     no_eager(fn, moved)
     wide = tree_map(lambda x: x.double() if isinstance(x, torch.Tensor) else x, args)
     oracle = reference(*wide).reshape(-1)
-    narrow = reference(*args).double().reshape(-1)
-    out = moved.result.double().reshape(-1)
+    narrow = reference(*args)
+    out = _as_promised(fn, args, moved.result, narrow).double().reshape(-1)
+    narrow = narrow.double().reshape(-1)
     finite = oracle.isfinite() & narrow.isfinite()
     error = (narrow - oracle)[finite].abs()
     eps = torch.finfo(moved.result.dtype).eps

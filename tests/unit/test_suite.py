@@ -238,11 +238,16 @@ def test_the_count_is_the_last_line_and_alone():
     assert suite.summary(outcomes) == ["skipped: x (b and 1 more)", "1 passed, 0 failed, 2 skipped"]
 
 
-def test_events_of_a_process_that_died_are_read():
-    events = [["a", "started", ""], ["a", "passed", ""], ["a", "finished", ""]]
-    events += [["b", "started", ""], ["b", "passed", ""]]  # died in the teardown
+def test_a_process_that_dies_in_a_teardown_fails_the_test_it_was_in():
+    events = [["a", "started", ""], ["a", "passed", ""], ["b", "started", ""], ["b", "passed", ""]]
     outcomes = suite.read_outcomes(map(json.dumps, events))
     assert [outcome.state for outcome in outcomes] == ["passed", "failed"]
+
+
+def test_a_test_that_never_reports_failed():
+    events = [["a", "started", ""], ["b", "started", ""], ["b", "passed", ""]]
+    outcomes = suite.read_outcomes(map(json.dumps, [*events, ["session", "ended", ""]]))
+    assert {outcome.name: outcome.state for outcome in outcomes} == {"a": "failed", "b": "passed"}
 
 
 # What nbval does not compare.

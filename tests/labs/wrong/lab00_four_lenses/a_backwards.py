@@ -1,0 +1,20 @@
+"""a/correct: each block is copied in reverse."""
+
+import torch
+import triton
+import triton.language as tl
+
+@triton.jit
+def copy_kernel(x_ptr, out_ptr, n, BLOCK_SIZE: tl.constexpr):
+    offs = tl.program_id(0) * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)
+    mask = offs < n
+    back = tl.minimum(n, (tl.program_id(0) + 1) * BLOCK_SIZE) - 1 - offs
+    back += tl.program_id(0) * BLOCK_SIZE
+    tl.store(out_ptr + back, tl.load(x_ptr + offs, mask=mask), mask=mask)
+
+
+def copy(x):
+    out = torch.empty_like(x)
+    n = x.numel()
+    copy_kernel[(triton.cdiv(n, 1024),)](x, out, n, BLOCK_SIZE=1024)
+    return out
