@@ -237,7 +237,7 @@ def diagnose(output: str, returncode: int) -> str:
     for pattern, fix in CAUSES:
         if re.search(pattern, output):
             return fix
-    return "all it said is in .venv/install.log"
+    return "the reason is above, and in full in .venv/install.log"
 
 
 def stamp_text(requirements: Dict[str, Any], python: str, torch: str, root: str) -> str:

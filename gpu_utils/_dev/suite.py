@@ -32,7 +32,11 @@ NOT_COURSE = (".git", ".venv", "__pycache__", "*.egg-info", ".ipynb_checkpoints"
 
 # Fast tests first. Any other folder of tests/ runs after these: none is silently left out.
 ORDER = ("tests/unit", "tests/labs", "tests/notebooks", "notebooks", "labs", "solutions")
-LINT = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",))
+LINT = (
+    ("ruff", "check", "--output-format=concise", "."),
+    ("ruff", "format", "--check", "--output-format=concise", "."),
+    ("mypy",),
+)
 PYTEST = (
     *("-q", "--no-header", "--continue-on-collection-errors", "-p", "no:cacheprovider"),
     *("--nbval", "--nbval-current-env", "--nbval-cell-timeout=120"),

@@ -110,6 +110,4 @@ def _tail(log: Path) -> str:
 
 
 def _no_verdict(unit: units.Unit, side: str, task: units.Task, why: str) -> TaskVerdict:
-    return TaskVerdict(
-        unit.name, side, task.id, task.title, (RungVerdict("runs", "crashed", why),)
-    )
+    return TaskVerdict(unit.name, side, task.id, task.title, (RungVerdict("runs", "crashed", why),))

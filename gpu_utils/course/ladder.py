@@ -195,9 +195,7 @@ def _run_group(group: list[pytest.Item], send: Callable[[dict], None]) -> None:
         stop = False
         for report in runtestprotocol(item, log=False, nextitem=after):
             report.sections = [(name, text[-2000:]) for name, text in report.sections]
-            data = item.config.hook.pytest_report_to_serializable(
-                config=item.config, report=report
-            )
+            data = item.config.hook.pytest_report_to_serializable(config=item.config, report=report)
             send({"report": data})
             note = getattr(report, "ridge", None)
             stop = stop or (note is not None and note["state"] in ("failed", "not started"))

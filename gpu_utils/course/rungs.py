@@ -92,11 +92,12 @@ def safe(fn: Callable, *args: Any) -> Traffic:
     outputs = {n: t for n, t in moved.by_tensor.items() if n == "out" or n.startswith("out[")}
     assert outputs, f"{fn.__name__} returned its own input: allocate a new tensor to store into"
     for name, record in outputs.items():
-        missing = record.nbytes - record.unique_store_bytes
+        size = record.itemsize
+        missing = (record.nbytes - record.unique_store_bytes) // size
         assert not missing, (
-            f"with {_label(args)}: {missing} of the {record.nbytes} bytes of {name} were never "
-            f"stored by {fn.__name__}'s kernel, and memory from torch.empty holds anything. Do "
-            "the programs and the store's mask cover every element?"
+            f"with {_label(args)}: {missing} of the {record.nbytes // size} elements of {name} "
+            f"were never stored by {fn.__name__}'s kernel, and memory from torch.empty holds "
+            "anything. Do the programs and the store's mask cover every element?"
         )
     return moved
 
@@ -112,15 +113,15 @@ def no_eager(fn: Callable, moved: Traffic) -> None:
 
 
 def equal(fn: Callable, expected: torch.Tensor, *args: Any) -> None:
-    """Equal bit for bit: NaN, infinities and the sign of zero included."""
+    """Equal bit for bit: infinities and the sign of zero included; NaN equals NaN."""
     moved = traffic.count(fn, *args)
     no_eager(fn, moved)
     out = _as_promised(fn, args, moved.result, expected)
-    if torch.equal(_bits(out), _bits(expected)):
-        return
-    size = expected.element_size()
-    wrong = (_bits(out) != _bits(expected)).view(-1, size).any(1)
-    _disagree(fn, args, out.reshape(-1), expected.reshape(-1), wrong, "exactly")
+    wrong = (_bits(out) != _bits(expected)).view(-1, expected.element_size()).any(1)
+    if expected.is_floating_point():  # two NaN are equal, whatever their payloads
+        wrong &= ~(out.isnan() & expected.isnan()).reshape(-1)
+    if wrong.any():
+        _disagree(fn, args, out.reshape(-1), expected.reshape(-1), wrong, "exactly")
 
 
 def close(fn: Callable, reference: Callable, *args: Any) -> None:
@@ -185,14 +186,18 @@ def lean(fn: Callable, *args: Any, loads: dict[str, float], stores: dict[str, fl
         ):
             assert asked == often * record.nbytes, (
                 f"{fn.__name__} {verb} {name} {asked / max(record.nbytes, 1):.2f} times "
-                f"({asked} bytes for its {record.nbytes}); {often:g} times is enough. "
-                + _lines(moved, verb)
+                f"({asked} bytes for its {record.nbytes}); {_often(often)}. " + _lines(moved, verb)
             )
     assert not moved.eager_bytes, (
         f"{moved.eager_ops[0].name} at {moved.eager_ops[0].where} moves {moved.eager_bytes} bytes "
         "around the kernel, a pass of its own over memory"
     )
     return moved
+
+
+def _often(times: float) -> str:
+    words = {0: "it should not touch it that way at all", 1: "once is enough"}
+    return words.get(times, f"{times:g} times is enough")
 
 
 def _lines(moved: Traffic, verb: str) -> str:

@@ -54,6 +54,7 @@ def _by_tensor(storages: list[Storage]) -> dict[str, TensorTraffic]:
                 name, copies = f"{view.name}#{copies}", copies + 1
             table[name] = TensorTraffic(
                 nbytes=view.nbytes,
+                itemsize=view.itemsize,
                 load_bytes=view.load_bytes,
                 store_bytes=view.store_bytes,
                 unique_load_bytes=view.total(storage.loaded),

@@ -17,6 +17,7 @@ class TensorTraffic:
     """
 
     nbytes: int
+    itemsize: int
     load_bytes: int = 0
     store_bytes: int = 0
     unique_load_bytes: int = 0

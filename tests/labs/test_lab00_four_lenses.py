@@ -7,8 +7,9 @@ from gpu_utils.course import rungs
 from gpu_utils.course.ladder import rung
 
 TARGETS = ("sm_80", "sm_90", "sm_100", "gfx942")
-# One element, primes, several blocks of any likely size, and one element past them.
-LENGTHS = (1, 97, 4096, 4099, 16_385)
+# Whole blocks first, so that a message about the tail is about the tail; then a prime below a
+# block, primes and one past several blocks of any likely size, and a single element.
+LENGTHS = (4096, 97, 4099, 16_385, 1)
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 PRODUCTION = 2**24
 
@@ -55,13 +56,13 @@ def test_copy_runs(lab, evidence, function):
 def test_copy_is_safe(lab, evidence, function):
     for n in LENGTHS:
         rungs.safe(getattr(lab, function), values(n, torch.float32))
-    evidence(f"lengths {', '.join(map(str, LENGTHS))}: inside the tensors, all written")
+    evidence(f"lengths {', '.join(map(str, sorted(LENGTHS)))}: inside the tensors, all written")
 
 
 @copies("correct")
 def test_copy_is_equal(lab, evidence, function):
     for dtype in (*FLOATS, torch.float64, torch.int8, torch.int64):
-        for n in (5, *LENGTHS):
+        for n in (*LENGTHS, 5):
             x = specials(n, dtype)
             rungs.equal(getattr(lab, function), x, x)
     evidence("six dtypes, NaN and infinities among the values: equal bit for bit")
@@ -112,7 +113,7 @@ def test_axpby_is_safe(lab, evidence):
     for n in LENGTHS:
         x, y = pair(n, torch.float32)
         rungs.safe(lab.axpby, 2.0, x, -0.5, y)
-    evidence(f"lengths {', '.join(map(str, LENGTHS))}: inside the tensors, all written")
+    evidence(f"lengths {', '.join(map(str, sorted(LENGTHS)))}: inside the tensors, all written")
 
 
 @rung("b", "correct")

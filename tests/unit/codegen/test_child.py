@@ -1,6 +1,7 @@
 """Children that return, abort, hang, raise or leave; the parent must not notice otherwise."""
 
 import atexit
+import faulthandler
 import os
 import signal
 import sys
@@ -42,7 +43,13 @@ def test_an_abort_is_a_signal(capfd):
     (ending,) = run(abort)
     assert (ending.value, ending.signal) == (None, signal.SIGABRT)
     assert "last words" in ending.log
-    assert capfd.readouterr() == ("", "")  # nor does pytest's fault handler print a traceback
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_parents_fault_handler_is_silent():
+    # pytest and Jupyter enable it on a descriptor of their own, where an abort would print.
+    assert faulthandler.is_enabled()
+    assert run(lambda: str(faulthandler.is_enabled()))[0].value == "False"
 
 
 def test_a_hang_meets_the_limit_together_with_what_it_started(tmp_path):

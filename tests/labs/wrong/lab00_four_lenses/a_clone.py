@@ -4,5 +4,6 @@ import torch
 import triton
 import triton.language as tl
 
+
 def copy(x):
     return x.clone()

@@ -4,5 +4,6 @@ import torch
 import triton
 import triton.language as tl
 
+
 def axpby(a, x, b, y):
     return a * x + b * y

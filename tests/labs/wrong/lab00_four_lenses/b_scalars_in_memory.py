@@ -4,6 +4,7 @@ import torch
 import triton
 import triton.language as tl
 
+
 @triton.jit
 def axpby_kernel(a, x_ptr, b, y_ptr, out_ptr, n, BLOCK_SIZE: tl.constexpr):
     offs = tl.program_id(0) * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)
@@ -16,5 +17,7 @@ def axpby_kernel(a, x_ptr, b, y_ptr, out_ptr, n, BLOCK_SIZE: tl.constexpr):
 def axpby(a, x, b, y):
     out = torch.empty_like(x)
     n = x.numel()
-    axpby_kernel[(triton.cdiv(n, 1024),)](torch.full((1,), a), x, torch.full((1,), b), y, out, n, BLOCK_SIZE=1024)
+    axpby_kernel[(triton.cdiv(n, 1024),)](
+        torch.full((1,), a), x, torch.full((1,), b), y, out, n, BLOCK_SIZE=1024
+    )
     return out

@@ -4,9 +4,14 @@ import torch
 import triton
 import triton.language as tl
 
+
 @triton.jit
 def axpby_kernel(a, x_ptr, b, y_ptr, out_ptr, n, BLOCK_SIZE: tl.constexpr):
-    offs = tl.program_id(0) * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE) // 4 + tl.arange(0, BLOCK_SIZE) % 4 * (BLOCK_SIZE // 4)
+    offs = (
+        tl.program_id(0) * BLOCK_SIZE
+        + tl.arange(0, BLOCK_SIZE) // 4
+        + tl.arange(0, BLOCK_SIZE) % 4 * (BLOCK_SIZE // 4)
+    )
     mask = offs < n
     x = tl.load(x_ptr + offs, mask=mask)
     y = tl.load(y_ptr + offs, mask=mask)
