@@ -13,6 +13,7 @@ from gpu_utils.course.verdict import Verdict
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
+FIRST_LESSON = "notebooks/00_four_lenses.ipynb"
 Lab = Annotated[str, typer.Argument(help="A lab or one of its tasks: lab00, lab00:a")]
 
 
@@ -66,7 +67,8 @@ def lab(context: typer.Context) -> None:
     os.environ["PATH"] = os.pathsep.join([binaries, os.environ.get("PATH", "")])
     command = [
         *(sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}"),
-        *("--ServerApp.ip=127.0.0.1", "--LabApp.default_url=/lab/tree/notebooks/00_four_lenses.ipynb"),
+        "--ServerApp.ip=127.0.0.1",
+        f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}",
         # No news, no update check: nothing leaves the machine.
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",

@@ -115,7 +115,7 @@ def _with_bfloat16(base: type) -> type:
             type_ = tl.block_type(tl.bfloat16, [int(size) for size in arg.shape])
         return tl.core.tensor(_narrow(arg.handle), type_)
 
-    class Mended(base):  # type: ignore[misc, valid-type]
+    class Mended(base):
         def apply_impl(self, input: Any) -> Any:
             if self.combine_fn not in stock or not is_bfloat16(input[0].handle):
                 return super().apply_impl(input)

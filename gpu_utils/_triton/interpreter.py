@@ -68,6 +68,11 @@ def kernel_line() -> tuple[str, int]:
     return (frame.f_code.co_filename, frame.f_lineno) if frame else ("<unknown>", 0)
 
 
+def short_name(file: str) -> str:
+    """A file as people know it: its name, or "cell" for a notebook's cell."""
+    return "cell" if "ipykernel" in file else Path(file).name
+
+
 def _as_mask(mask: Any, like: np.ndarray) -> np.ndarray:
     # Descriptor accesses pass the bare array, everything else a handle.
     array = mask if isinstance(mask, np.ndarray) else mask.data
@@ -189,7 +194,7 @@ def _keep_promises(scope: Any) -> None:
             if data.ndim <= 1 and not holds(data, value):
                 file, line = kernel_line()
                 raise FalsePromise(
-                    f"{Path(file).name}:{line}: tl.{name}(..., {value}) is false here (values "
+                    f"{short_name(file)}:{line}: tl.{name}(..., {value}) is false here (values "
                     f"begin {data.ravel()[:4].tolist()}): the compiler would believe it"
                 )
             return input
@@ -219,7 +224,7 @@ def _interpreting(memory: Memory) -> Iterator[_Builder]:
     """Make `triton.language` act on NumPy arrays, and put everything back afterwards."""
     builder = _Builder(memory)
 
-    class ReduceOps(bfloat16.ReduceOps):  # type: ignore[misc, valid-type]
+    class ReduceOps(bfloat16.ReduceOps):
         def sum(self, input: Any) -> Any:
             out = super().sum(input)
             if input.handle.dtype.scalar.is_floating():
@@ -244,7 +249,7 @@ def _interpreting(memory: Memory) -> Iterator[_Builder]:
 
     for name, value in swapped.items():
         setattr(interpreter, name, value)
-    JITFunction.__call__ = device_call  # type: ignore[method-assign]
+    JITFunction.__call__ = device_call
     # The stock function patches the language modules that its argument's globals name.
     both = types.SimpleNamespace(__globals__={"tl": tl, "core": tl.core})
     scope = interpreter._patch_lang(both)
@@ -253,7 +258,7 @@ def _interpreting(memory: Memory) -> Iterator[_Builder]:
         yield builder
     finally:
         scope.restore()
-        JITFunction.__call__ = call  # type: ignore[method-assign]
+        JITFunction.__call__ = call
         for name, value in original.items():
             setattr(interpreter, name, value)
 

@@ -66,8 +66,8 @@ def intercept(handler: Callable[[Launch], Any]) -> Iterator[None]:
             return original(self, *args, grid=grid, warmup=warmup, **kwargs)
         return handler(_normalise(self, grid, args, kwargs))
 
-    JITFunction.run = run  # type: ignore[method-assign]
+    JITFunction.run = run
     try:
         yield
     finally:
-        JITFunction.run = original  # type: ignore[method-assign]
+        JITFunction.run = original

@@ -27,7 +27,8 @@ class Lab:
         if self._module is None:
             name = f"ridge_lab_{self.path.stem}_{abs(hash(str(self.path)))}"
             spec = importlib.util.spec_from_file_location(name, self.path)
-            assert spec is not None and spec.loader is not None
+            assert spec is not None
+            assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module  # inspect.getsource asks for it
             spec.loader.exec_module(module)

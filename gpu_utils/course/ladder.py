@@ -137,8 +137,8 @@ class Climb:
                 report = self.config.hook.pytest_report_from_serializable(
                     config=self.config, data=message["report"]
                 )
-                if (note := getattr(report, "ridge", None)) is not None:
-                    found.setdefault(_rung(running), []).append(note)
+                if hasattr(report, "ridge"):
+                    found.setdefault(_rung(running), []).append(report.ridge)
                 self._replay(report)
         title = limits.task(task).title
         verdict = TaskVerdict(unit, side, task, title, tuple(_rungs(group, found)))
@@ -151,8 +151,8 @@ class Climb:
         self.config.hook.pytest_runtest_logreport(report=report)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> Iterator:
-        report = yield
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> Any:
+        report: Any = yield
         if item.get_closest_marker("rung") is not None:
             note = _note(item, call)
             if note is not None:

@@ -196,7 +196,7 @@ def lean(fn: Callable, *args: Any, loads: dict[str, float], stores: dict[str, fl
 
 
 def _often(times: float) -> str:
-    words = {0: "it should not touch it that way at all", 1: "once is enough"}
+    words = {0.0: "it should not touch it that way at all", 1.0: "once is enough"}
     return words.get(times, f"{times:g} times is enough")
 
 

@@ -2,8 +2,8 @@
 
 In a solution, `### BEGIN SOLUTION: about 5 lines` and `### END SOLUTION` enclose what the
 learner writes. Inside a docstring the enclosed lines (the explanation of the answer) vanish;
-in code they become a TODO, followed by `pass` in a kernel and by `raise NotImplementedError`
-elsewhere, which a check reports as "not started".
+in code they become a TODO, followed outside kernels by `raise NotImplementedError`, which a
+check reports as "not started".
 """
 
 import ast
@@ -63,6 +63,8 @@ def starter(solution: str, name: str = "solution") -> str:
             if not opened:
                 raise MarkerError(f"{name}:{number}: ends a region that was not begun")
             opened = 0
+        elif not opened and text == '"""' and out and out[-1].lstrip().startswith('"""'):
+            out[-1] += text  # nothing but its first line is left of this docstring
         elif not opened:
             out.append(line)
     if opened:
@@ -75,5 +77,9 @@ def _todo(tree: ast.AST, number: int, line: str, size: str, name: str) -> list[s
     if function is None:
         raise MarkerError(f"{name}:{number}: a region stands in a function")
     indent = line[: len(line) - len(line.lstrip())]
-    body = "pass" if _is_kernel(function) else f'raise NotImplementedError("{function.name}")'
-    return [f"{indent}# TODO: {size or 'your code'}", f"{indent}{body}"]
+    todo = [f"{indent}# TODO: {size or 'your code'}"]
+    if not _is_kernel(function):
+        todo.append(f'{indent}raise NotImplementedError("{function.name}")')
+    elif ast.get_docstring(function) is None:
+        todo.append(f"{indent}pass")
+    return todo

@@ -81,7 +81,7 @@ def root() -> Path:
 
 
 def default_side() -> str:
-    """`solutions` in the solutions' own folder, so that both notebooks read the same; else `labs`."""
+    """`solutions` in the solutions' own folder, else `labs`: both notebooks read the same."""
     return "solutions" if Path.cwd().resolve() == root() / "solutions" else "labs"
 
 

@@ -73,8 +73,7 @@ class TaskVerdict:
         rungs = tuple(
             RungVerdict(**{**rung, "evidence": tuple(rung["evidence"])}) for rung in data["rungs"]
         )
-        names = ("unit", "side", "task", "title")
-        return cls(*(data[name] for name in names), rungs)
+        return cls(data["unit"], data["side"], data["task"], data["title"], rungs)
 
     def lines(self) -> list[str]:
         """The climb, one line a rung; not-started tasks and rungs not reached stay one line."""

@@ -10,6 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from gpu_utils._triton.interpreter import short_name
 from gpu_utils.traffic.result import EagerOp
 
 _FILLS = ("zeros", "ones", "full", "fill", "zero", "arange", "eye", "scalar_tensor")
@@ -30,7 +31,7 @@ def _call_site() -> str:
     frame: Any = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(_HIDDEN):
         frame = frame.f_back
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else "?"
+    return f"{short_name(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else "?"
 
 
 def _kind(name: str) -> str:
@@ -59,7 +60,7 @@ class EagerWatch(TorchDispatchMode):
 
     def __init__(
         self,
-        on_allocate: Callable[[torch.Tensor], None],
+        on_allocate: Callable[[torch.Tensor], object],
         on_free: Callable[[int], None],
         on_write: Callable[[torch.Tensor], None],
     ) -> None:

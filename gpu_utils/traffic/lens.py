@@ -3,14 +3,13 @@
 import inspect
 import linecache
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils._pytree import tree_flatten_with_path
 
-from gpu_utils._triton.interpreter import interpret
+from gpu_utils._triton.interpreter import interpret, short_name
 from gpu_utils._triton.launches import Launch, intercept
 from gpu_utils.traffic.eager import EagerWatch
 from gpu_utils.traffic.memory import CountingMemory
@@ -68,7 +67,7 @@ def _by_line(memory: CountingMemory) -> dict[str, LineTraffic]:
     table = {}
     for (file, line), (loaded, stored) in sorted(memory.lines.items()):
         code = linecache.getline(file, line).strip()
-        name = Path(file).name
+        name = short_name(file)
         table[f"{name}:{line}"] = LineTraffic(name, line, code, loaded, stored)
     return table
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from gpu_utils._triton.interpreter import kernel_line
+from gpu_utils._triton.interpreter import kernel_line, short_name
 from gpu_utils._triton.launches import Launch
 from gpu_utils.traffic.result import OutOfBounds
 from gpu_utils.traffic.storage import Storage, View, extent, own_elements
@@ -36,7 +36,7 @@ class _Region:
         """Its extent as a flat array of `dtype`."""
         count = self.extent // dtype.itemsize
         buffer = (ctypes.c_uint8 * (count * dtype.itemsize)).from_address(self.tensor.data_ptr())
-        return np.frombuffer(buffer, dtype=dtype)
+        return np.ctypeslib.as_array(buffer).view(dtype)
 
 
 class CountingMemory:
@@ -184,7 +184,7 @@ class CountingMemory:
     def _where(self) -> str:
         file, line = kernel_line()
         name = self._launch.name if self._launch else "?"
-        return f"{file.rsplit('/', 1)[-1]}:{line} in {name}, program {self._program}"
+        return f"{short_name(file)}:{line} in {name}, program {self._program}"
 
     def _stray(self, kind: str, active: np.ndarray) -> None:
         known = ", ".join(region.view.name for region in self._regions) or "none"

@@ -57,7 +57,7 @@ def test_a_store_past_the_end():
 def test_reading_the_gaps_of_a_strided_view_is_outside_it():
     # Offsets ignore the stride of 2, so lane 1 asks for the element between two of x's.
     x = torch.arange(200.0)[::2]
-    with pytest.raises(traffic.OutOfBounds, match="lane 1 asks for element 1.* gap between"):
+    with pytest.raises(traffic.OutOfBounds, match=r"lane 1 asks for element 1.* gap between"):
         traffic.count(shifted_copy, x)
 
 

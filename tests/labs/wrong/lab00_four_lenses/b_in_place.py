@@ -1,6 +1,5 @@
 """b/runs: the result is stored over x."""
 
-import torch
 import triton
 import triton.language as tl
 
