@@ -18,6 +18,7 @@ __all__ = ["Label", "Quantity", "text"]
 
 _DECIMAL = tuple((1e3**power, prefix) for power, prefix in enumerate(("", *"kMGTPE")))
 _TIME = (
+    (1e-12, "ps"),
     (1e-9, "ns"),
     (1e-6, "µs"),
     (1e-3, "ms"),
@@ -26,6 +27,8 @@ _TIME = (
     (3600.0, "h"),
     (86400.0, "d"),
 )
+# On-chip memories are built and documented in powers of two: 228 KiB shared memory, 50 MiB L2.
+_BINARY = tuple((1024.0**power, prefix) for power, prefix in enumerate(("B", "KiB", "MiB", "GiB")))
 _SYMBOLS = ("B", "FLOP", "OP", "Hz", "W", "J")
 # Three letters at least, in lower case, so that "GB" and "ms", which hide a factor, are refused.
 _NOUN = re.compile(r"[a-z][a-z -]*[a-z]{2}")
@@ -120,9 +123,10 @@ def text(value: float | None, unit: str = "") -> str:
 
     Args:
         value: In the unit without a prefix; None is unknown. Integers below 1000 stay exact.
-        unit: "s" for time; "B", "FLOP", "OP", "Hz", "W", "J" or a noun in lower case ("runs"), each
-            also per something ("B/s", "FLOP/byte", "tokens/s"); "" for a count; "%" and "x" (times
-            as much) for fractions. Totals and rates per second get a prefix, other ratios none.
+        unit: "s" for time; "iB" for on-chip memory, in KiB and MiB; "B", "FLOP", "OP", "Hz", "W",
+            "J" or a noun in lower case ("runs"), each also per something ("B/s", "FLOP/byte",
+            "tokens/s"); "" for a count; "%" and "x" (times as much) for fractions. Totals and
+            rates per second get a prefix, other ratios none.
 
     Returns:
         Text such as "3.35 TB/s".
@@ -134,6 +138,8 @@ def text(value: float | None, unit: str = "") -> str:
     ('3.35 TB/s', '12 B/element', '989 TFLOP/s')
     >>> text(999.95), text(0.875, "%"), text(2.0, "x"), text(1365.3, "FLOP/byte")
     ('1.00 k', '87.5 %', '2.00x', '1,370 FLOP/byte')
+    >>> text(233_472, "iB"), text(52_428_800, "iB")
+    ('228 KiB', '50.0 MiB')
     >>> text(0.0000042, "s"), text(0, "s"), text(None, "s"), text(float("inf"), "FLOP/byte")
     ('4.20 µs', '0 s', 'unknown', '∞ FLOP/byte')
     """
@@ -146,6 +152,8 @@ def text(value: float | None, unit: str = "") -> str:
         return f"{_digits(float(value) * 100)} %"
     if unit == "s":
         return _on_ladder(float(value), _TIME, zero="s")
+    if unit == "iB":
+        return _on_ladder(float(value), _BINARY, zero="B")
     if "/" in unit and not unit.endswith("/s"):
         return f"{_digits(value)} {unit}"
     rungs = tuple((f, p + unit if glued else f"{p} {unit}".strip()) for f, p in _DECIMAL)
@@ -156,7 +164,7 @@ def text(value: float | None, unit: str = "") -> str:
 
 def _check(unit: str) -> bool:
     """Whether a prefix is glued to this unit (GB) or stands alone (k runs); refuse unknown ones."""
-    if unit in ("", "s", "%", "x"):
+    if unit in ("", "s", "%", "x", "iB"):
         return False
     head, slash, per = unit.partition("/")
     symbol = head in _SYMBOLS

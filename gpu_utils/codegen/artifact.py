@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from gpu_utils.quantities import Label, Quantity
+
 __all__ = ["Artifact"]
 
 
@@ -102,15 +104,25 @@ class Artifact:
         return cls(**{**fields, "asm": fields["asm"] if asm is None else asm})
 
     def __repr__(self) -> str:
+        """One line; what changes with the compiler is marked, so that nbval can leave it out."""
         facts = [
-            f"{self.registers} registers",
-            f"{self.spill_bytes} B spilled per thread",
-            f"{self.shared_bytes} B shared",
-            f"loads {dict(self.load_widths)}",
-            f"stores {dict(self.store_widths)}",
+            f"loads {_widths(self.load_widths)}",
+            f"stores {_widths(self.store_widths)}",
+            *([f"async copies {_widths(self.async_copy_widths)}"] * bool(self.async_copy_widths)),
+            *(
+                Quantity(value, unit, Label.COMPILED).text
+                for value, unit in (
+                    (self.registers, "registers"),
+                    (self.spill_bytes, "bytes spilled"),
+                    (self.shared_bytes, "bytes shared"),
+                )
+            ),
         ]
-        if self.async_copy_widths:
-            facts.append(f"async copies {dict(self.async_copy_widths)}")
-        if not self.fits:
-            facts.append("does not fit")
-        return f"<{self.kernel} for {self.target}: {', '.join(facts)}; {self.compiler}>"
+        fit = "" if self.fits else "; does not fit"
+        return f"{self.kernel} for {self.target}: {', '.join(facts)} COMPILED{fit}"
+
+
+def _widths(table: Mapping[int, int]) -> str:
+    """{128: 2, 32: 1} -> "⟨2 x 128 bit, 1 x 32 bit⟩", widest first."""
+    pairs = [f"{table[bits]} x {bits} bit" for bits in sorted(table, reverse=True)]
+    return f"⟨{', '.join(pairs) or 'none'}⟩"

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_map
 
-from gpu_utils import bench, codegen, quantities, traffic
+from gpu_utils import bench, codegen, quantities, tolerance, traffic
 from gpu_utils.traffic import OutOfBounds, Traffic
 
 
@@ -117,57 +116,22 @@ def equal(fn: Callable, expected: torch.Tensor, *args: Any) -> None:
     moved = traffic.count(fn, *args)
     no_eager(fn, moved)
     out = _as_promised(fn, args, moved.result, expected)
-    wrong = (_bits(out) != _bits(expected)).view(-1, expected.element_size()).any(1)
-    if expected.is_floating_point():  # two NaN are equal, whatever their payloads
-        wrong &= ~(out.isnan() & expected.isnan()).reshape(-1)
-    if wrong.any():
-        _disagree(fn, args, out.reshape(-1), expected.reshape(-1), wrong, "exactly")
+    _agrees(fn, args, tolerance.exact(out, expected), "exactly")
 
 
 def close(fn: Callable, reference: Callable, *args: Any) -> None:
-    """Within the error that the same dtype costs an independent implementation.
-
-    The oracle is `reference` in float64. The budget for each element is twice the largest error
-    that `reference` itself makes when torch runs it in the arguments' dtype, plus two units in
-    the last place of the output's dtype: one rule for every lab, and no number tuned by hand.
-    """
+    """Within the budget of `tolerance.close`, one rule for every lab."""
     moved = traffic.count(fn, *args)
     no_eager(fn, moved)
-    wide = tree_map(lambda x: x.double() if isinstance(x, torch.Tensor) else x, args)
-    oracle = reference(*wide).reshape(-1)
-    narrow = reference(*args)
-    out = _as_promised(fn, args, moved.result, narrow).double().reshape(-1)
-    narrow = narrow.double().reshape(-1)
-    finite = oracle.isfinite() & narrow.isfinite()
-    error = (narrow - oracle)[finite].abs()
-    eps = torch.finfo(moved.result.dtype).eps
-    budget = 2 * (error.max() if error.numel() else 0) + 2 * eps * oracle.abs()
-    # Where the reference is not finite, the same infinity or NaN is asked for.
-    same = (out == narrow) | (out.isnan() & narrow.isnan())
-    wrong = torch.where(finite, ~((out - oracle).abs() <= budget), ~same)
-    if wrong.any():
-        _disagree(fn, args, out, oracle, wrong, "closely enough")
+    oracle, narrow = reference(*tolerance.widened(args)), reference(*args)
+    out = _as_promised(fn, args, moved.result, narrow)
+    _agrees(fn, args, tolerance.close(out, narrow, oracle), "closely enough")
 
 
-def _disagree(
-    fn: Callable,
-    args: Sequence[Any],
-    out: torch.Tensor,
-    expected: torch.Tensor,
-    wrong: torch.Tensor,
-    how: str,
+def _agrees(
+    fn: Callable, args: Sequence[Any], found: tolerance.Disagreement | None, how: str
 ) -> None:
-    first = int(torch.nonzero(wrong)[0])
-    hint = ""
-    if not out.to(torch.float64).any():
-        hint = " Everything is zero."
-    elif out[first].isnan() and not expected[first].isnan():
-        hint = " NaN here is memory that was not written, or a masked load without other=."
-    raise AssertionError(
-        f"{fn.__name__} on {_label(args)} is not {how} right: element {first} is "
-        f"{out[first].item()!r}, expected {expected[first].item()!r}; "
-        f"{int(wrong.sum())} of {wrong.numel()} are wrong.{hint}"
-    )
+    assert not found, f"{fn.__name__} on {_label(args)} is not {how} right: {found}"
 
 
 def lean(fn: Callable, *args: Any, loads: dict[str, float], stores: dict[str, float]) -> Traffic:

@@ -32,11 +32,15 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """One lab and its tasks. `stem` is `lab00_four_lenses`; `name` is `lab00`."""
+    """One lab and its tasks. `stem` is `lab00_four_lenses`; `name` is `lab00`.
+
+    `claims` is what its lesson teaches; the lesson's cell tagged `claim:00.1` asserts the first.
+    """
 
     stem: str
     title: str
     lesson: str
+    claims: tuple[str, ...]
     tasks: tuple[Task, ...]
     time_limit_s: float
     memory_limit_bytes: int
@@ -104,6 +108,7 @@ def _read(path: Path) -> Unit:
         stem=path.stem,
         title=table["title"],
         lesson=table["lesson"],
+        claims=tuple(table["claims"]),
         tasks=tasks,
         time_limit_s=table.get("time_limit_s", 60),
         memory_limit_bytes=table.get("memory_limit_bytes", 4 * 10**9),

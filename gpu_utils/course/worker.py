@@ -67,9 +67,12 @@ def _child(
             while data:
                 data = data[os.write(pipe, data) :]
 
-        body(send)
-        send({"done": True})
-        code = 0
+        try:
+            body(send)
+            send({"done": True})
+            code = 0
+        except BaseException as error:  # KeyboardInterrupt and SystemExit too
+            send({"raised": f"{type(error).__name__}: {error}"})
     finally:
         os._exit(code)
 
@@ -100,7 +103,7 @@ def run(
     os.set_blocking(read_end, False)
     start_bytes = _resident_bytes(pid)
     deadline = time.monotonic() + time_limit_s
-    pending, done, ending = b"", False, None
+    pending, done, raised, ending = b"", False, "", None
     try:
         while ending is None:
             select.select([read_end], [], [], _POLL_S)
@@ -120,10 +123,17 @@ def run(
             *lines, pending = pending.split(b"\n")
             for line in lines:
                 message = json.loads(line)
-                done = done or "done" in message
-                if "done" not in message:
+                if "done" in message:
+                    done = True
+                elif "raised" in message:
+                    raised = f"it was ended by {message['raised']}"
+                else:
                     yield message
-        yield Ending("done") if done else ending
+        if done:
+            ending = Ending("done")
+        elif raised:
+            ending = Ending("crashed", raised)
+        yield ending
     finally:
         os.close(read_end)
         _end_group(pid)

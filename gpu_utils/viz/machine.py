@@ -35,15 +35,21 @@ def machine(spec: GPUSpec) -> Drawing:
     """Draw where a program runs and what its loads pass through, with a part's cited sizes.
 
     Args:
-        spec: a part, for example `specs.get("h100")`.
+        spec: an NVIDIA part, for example `specs.get("h100")`.
+
+    Raises:
+        ValueError: another vendor's part; an MI300X has eight L2 caches and one more behind them,
+            which this picture would get wrong.
     """
+    if spec.vendor != "NVIDIA":
+        raise ValueError(f"this picture is of NVIDIA's parts; {spec.name} is built differently")
 
     def cited(value: float | None, unit: str) -> str:
         return str(Quantity(value, unit, Label.CITED))
 
     sms = cited(spec.sm_count, "")
-    shared = cited(spec.shared_bytes_per_sm, "B")
-    l2 = cited(spec.l2_bytes, "B")
+    shared = cited(spec.shared_bytes_per_sm, "iB")
+    l2 = cited(spec.l2_bytes, "iB")
     memory = cited(spec.memory_bytes, "B")
     rate = cited(spec.memory_bandwidth_bytes_per_s, "B/s")
     rows = [

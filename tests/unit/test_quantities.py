@@ -56,7 +56,7 @@ def test_the_docstrings_run():
         (3599.9, "s", "1.00 h"),
         # Time, down to parts of a nanosecond and up to days.
         (4.2e-6, "s", "4.20 µs"),
-        (3.7e-10, "s", "0.370 ns"),
+        (3.7e-10, "s", "370 ps"),
         (90, "s", "1.50 min"),
         (54 * 86400, "s", "54.0 d"),
         # Ratios take no prefix.

@@ -65,8 +65,9 @@ def test_fits_follows_the_message():
     assert not dataclasses.replace(ARTIFACT, fits_message="out of resource").fits
 
 
-def test_repr_fits_on_a_few_lines():
+def test_repr_is_one_line_with_what_varies_marked():
     assert repr(ARTIFACT) == (
-        "<copy_kernel for sm_90: 18 registers, 0 B spilled per thread, 1024 B shared, "
-        "loads {32: 1, 128: 6}, stores {128: 16}, async copies {128: 8}; triton 3.7.1, ptxas 12.8>"
+        "copy_kernel for sm_90: loads ⟨6 x 128 bit, 1 x 32 bit⟩, stores ⟨16 x 128 bit⟩, "
+        "async copies ⟨8 x 128 bit⟩, ⟨18 registers⟩, ⟨0 bytes spilled⟩, "
+        "⟨1.02 k bytes shared⟩ COMPILED"
     )

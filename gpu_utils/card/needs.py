@@ -1,0 +1,115 @@
+"""What an operation needs at least, read off what was counted, and a part's bound for it."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from gpu_utils import roofline
+from gpu_utils.card import arguments
+from gpu_utils.card.model import PartBound
+from gpu_utils.specs import GPUSpec, UnknownFigureError
+from gpu_utils.traffic import Traffic
+
+__all__ = ["Needs", "bound", "needs"]
+
+# Whose peak a matrix product of this dtype has; Triton multiplies float32 as tf32.
+_MATRIX_PEAK = {
+    torch.float64: "fp64",
+    torch.float32: "tf32",
+    torch.bfloat16: "bf16",
+    torch.float16: "fp16",
+    torch.float8_e4m3fn: "fp8",
+    torch.float8_e5m2: "fp8",
+    torch.int8: "int8",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Needs:
+    """Compulsory bytes, and counted FLOP by the peak that bounds them.
+
+    `elements` are the result's, if it is one tensor and no argument has more.
+    """
+
+    nbytes: int
+    flops: Mapping[str, int]
+    elements: int | None
+
+
+def needs(moved: Traffic, given: Mapping[str, Any], counted: Any) -> Needs:
+    """What a callable needs.
+
+    Args:
+        moved: what was counted.
+        given: parameter -> argument.
+        counted: the copies of the arguments that it was counted on.
+    """
+    return Needs(_bytes(moved, given, counted), _flops(moved, given), _elements(moved, given))
+
+
+def _bytes(moved: Traffic, given: Mapping[str, Any], counted: Any) -> int:
+    """Distinct bytes of the arguments that are used and of the results; of no temporary.
+
+    Of an argument that kernels touch: what they load and what they store of it, since a gather
+    need not read its whole table and an update in place reads and writes. One that only torch
+    touched is counted whole.
+    """
+    by_torch = any(op.kind != "fill" for op in moved.eager_ops)
+    total = 0
+    for name, row in moved.by_tensor.items():
+        if name.partition("[")[0] in given and "#" not in name:
+            touched = row.unique_load_bytes + row.unique_store_bytes
+            total += touched or row.nbytes * by_torch
+    own = {tensor.untyped_storage().data_ptr() for tensor in arguments.tensors(counted)}
+    results = {
+        (tensor.data_ptr(), tensor.shape, tensor.stride()): arguments.distinct_bytes(tensor)
+        for tensor in arguments.tensors(moved.result)
+        if tensor.untyped_storage().data_ptr() not in own
+    }
+    return total + sum(results.values())
+
+
+def _flops(moved: Traffic, given: Mapping[str, Any]) -> dict[str, int]:
+    """Matrix products go by the dtype of the largest argument, the rest by the plain cores."""
+    known = [tensor for tensor in arguments.tensors(given) if tensor.dtype in _MATRIX_PEAK]
+    largest = max(known, key=torch.Tensor.numel, default=None)
+    matrix = "fp32" if largest is None else _MATRIX_PEAK[largest.dtype]
+    plain = "fp64" if matrix == "fp64" else "fp32"
+    products = {matrix: moved.dot_flops} if moved.dot_flops else {}
+    rest = moved.flops - moved.dot_flops
+    return products if products and not rest else {plain: rest, **products}
+
+
+def _elements(moved: Traffic, given: Mapping[str, Any]) -> int | None:
+    results = [tensor.numel() for tensor in arguments.tensors(moved.result)]
+    largest = max((tensor.numel() for tensor in arguments.tensors(given)), default=0)
+    return results[0] if len(results) == 1 and results[0] >= max(largest, 1) else None
+
+
+def bound(spec: GPUSpec, needs: Needs | None) -> PartBound:
+    """The bound on one part: the kinds of work overlap, and the slowest decides."""
+    if needs is None:
+        return PartBound(spec.id, spec.name, unknown="it was not counted to the end")
+    if not needs.nbytes:
+        return PartBound(spec.id, spec.name, unknown="it moves nothing")
+    try:
+        bounds = {
+            dtype: roofline.bound(roofline.OpCost(flops, needs.nbytes), spec, dtype)
+            for dtype, flops in needs.flops.items()
+        }
+    except UnknownFigureError as error:
+        return PartBound(spec.id, spec.name, unknown=str(error))
+    dtype = max(bounds, key=lambda dtype: bounds[dtype].compute_time_s)
+    fields = ("memory_bandwidth_bytes_per_s", f"peak_flops_per_s.{dtype}")
+    sources = [spec.sources[field] for field in fields if field in spec.sources]
+    return PartBound(
+        part=spec.id,
+        name=spec.name,
+        dtype=dtype,
+        intensity=needs.flops[dtype] / needs.nbytes,
+        ridge=roofline.ridge_point(spec, dtype),
+        bound=bounds[dtype],
+        sources=tuple(dict.fromkeys(f"{source.title} ({source.trust})" for source in sources)),
+    )
