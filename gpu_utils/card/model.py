@@ -47,7 +47,7 @@ class PartBound:
     """The least time on one part, MODELLED; `bound` is None, with the reason, if unknown.
 
     Attributes:
-        part, name: its id and its name.
+        part, name, target: its id, its name, and what is compiled for it.
         dtype: whose peak limits the arithmetic; "fp32" and "fp64" are the plain cores.
         intensity: counted FLOP of that kind per compulsory byte.
         ridge: the FLOP/byte at which the part's two limits meet.
@@ -56,6 +56,7 @@ class PartBound:
 
     part: str
     name: str
+    target: str = ""
     dtype: str = ""
     intensity: float | None = None
     ridge: float | None = None

@@ -90,23 +90,22 @@ def _elements(moved: Traffic, given: Mapping[str, Any]) -> int | None:
 
 def bound(spec: GPUSpec, needs: Needs | None) -> PartBound:
     """The bound on one part: the kinds of work overlap, and the slowest decides."""
-    if needs is None:
-        return PartBound(spec.id, spec.name, unknown="it was not counted to the end")
-    if not needs.nbytes:
-        return PartBound(spec.id, spec.name, unknown="it moves nothing")
+    part = PartBound(spec.id, spec.name, spec.target or "")
+    if needs is None or not needs.nbytes:
+        why = "it moves nothing" if needs else "it was not counted to the end"
+        return dataclasses.replace(part, unknown=why)
     try:
         bounds = {
             dtype: roofline.bound(roofline.OpCost(flops, needs.nbytes), spec, dtype)
             for dtype, flops in needs.flops.items()
         }
     except UnknownFigureError as error:
-        return PartBound(spec.id, spec.name, unknown=str(error))
+        return dataclasses.replace(part, unknown=str(error))
     dtype = max(bounds, key=lambda dtype: bounds[dtype].compute_time_s)
     fields = ("memory_bandwidth_bytes_per_s", f"peak_flops_per_s.{dtype}")
     sources = [spec.sources[field] for field in fields if field in spec.sources]
-    return PartBound(
-        part=spec.id,
-        name=spec.name,
+    return dataclasses.replace(
+        part,
         dtype=dtype,
         intensity=needs.flops[dtype] / needs.nbytes,
         ridge=roofline.ridge_point(spec, dtype),

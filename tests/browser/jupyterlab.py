@@ -100,7 +100,7 @@ HAND = """window.ridge = {
         for (const output of cell.querySelectorAll('.jp-OutputArea-output')) {
             const texts = document.createTreeWalker(output, NodeFilter.SHOW_TEXT);
             while (texts.nextNode()) {
-                const text = texts.currentNode.data.trim(), holder = texts.currentNode.parentElement;
+                const {data, parentElement: holder} = texts.currentNode, text = data.trim();
                 if (text && holder.checkVisibility() && !holder.closest('style, script, title'))
                     found.push([text, contrast(holder)]);
             }
@@ -287,6 +287,11 @@ class Notebook(_Front):
         cells.nth(cell.index).locator(f"a[href*='{name}']").first.click()
         self._wait(f"ridge.front().context?.path === '{path}' && ridge.front().context.isReady")
         return Editor(self.page)
+
+    @property
+    def notices(self) -> list[str]:
+        """What JupyterLab has popped up over the page."""
+        return self.page.locator(".Toastify__toast, .jp-Dialog").all_inner_texts()
 
     def contrasts(self, cell: Cell) -> list[tuple[str, float]]:
         """Each text that a cell's outputs show, and its contrast with what is behind it."""

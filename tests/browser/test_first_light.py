@@ -71,7 +71,7 @@ def test_lesson_00_opens_and_runs(browser, shots):
         assert notebook.path == LESSON
         cells = notebook.run()
         assert_all_ran(cells)
-        assert not notebook.notices, "a newcomer is asked something before the lesson begins"
+        assert not notebook.notices, "nothing stands between a newcomer and the lesson"
         notebook.unfold()
         for theme in ("Light", "Dark"):
             notebook.switch_to(theme)
