@@ -69,9 +69,12 @@ def lab(context: typer.Context) -> None:
         *(sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}"),
         "--ServerApp.ip=127.0.0.1",
         f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}",
-        # No news, no update check: nothing leaves the machine.
+        # No news, no update check, no catalogue of extensions: nothing leaves the machine.
         "--LabApp.news_url=None",
+        "--LabApp.extension_manager=readonly",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        # Root in a container is common in workshops; the server is on loopback, with a token.
+        *(["--allow-root"] if os.geteuid() == 0 else []),
         *context.args,
     ]
     os.chdir(root)

@@ -12,7 +12,19 @@ from gpu_utils.quantities import Label, Quantity
 if TYPE_CHECKING:
     from gpu_utils.card.model import Card, PartBound
 
-__all__ = ["SIGNS", "Bare", "Code", "Line", "Piece", "State", "five", "instructions", "short"]
+__all__ = [
+    "KINDS",
+    "SIGNS",
+    "Bare",
+    "Code",
+    "Line",
+    "Piece",
+    "State",
+    "compiled_for",
+    "five",
+    "instructions",
+    "short",
+]
 
 State = Literal["reached", "failed", "noted", "unknown"]
 
@@ -20,7 +32,7 @@ State = Literal["reached", "failed", "noted", "unknown"]
 SIGNS: dict[State, str] = {"reached": "✓", "failed": "✗", "noted": "△", "unknown": "○"}
 
 # What an instruction is about. NVIDIA's are matched by opcode, AMD's by how they begin.
-_KINDS = {
+KINDS = {
     "matrix": r"[A-Z]G?MMA\b|UTC[A-Z]*MMA\b|v_(?:mfma|smfmac|wmma)",
     "global memory": r"(?:LDG|STG|LDGSTS|UTMALDG|UTMASTG|UTMAREDG|UBLKCP|RED|REDG|ATOM|ATOMG)\b"
     r"|(?:global|buffer|flat)_(?:load|store|atomic)",
@@ -73,7 +85,7 @@ def five(card: "Card") -> tuple[Line, ...]:
 
 def instructions(artifact: Artifact, kind: str) -> dict[str, int]:
     """The instructions of one kind, as they are in the code, with how often they stand there."""
-    pattern = re.compile(_KINDS[kind])
+    pattern = re.compile(KINDS[kind])
     return {name: n for name, n in artifact.instructions.items() if pattern.match(name)}
 
 
@@ -174,7 +186,7 @@ def _native(card: "Card") -> Line:
     if troubles:
         pieces = [piece for trouble in troubles for piece in ("; ", *trouble)][1:]
         return Line("native", "failed", tuple(pieces))
-    target = _shown_target(card)
+    target = compiled_for(card)
     built = [code.built[target] for code in card.kernels]
     names = dict.fromkeys(
         name for kind in ("matrix", "global memory") for a in built for name in
@@ -194,7 +206,7 @@ def _native(card: "Card") -> Line:
     return Line("native", "noted" if spilled else "reached", tuple(pieces))
 
 
-def _shown_target(card: "Card") -> str:
+def compiled_for(card: "Card") -> str:
     """The target of the part that the first line speaks of, if it was compiled for it."""
     wanted = card.bounds[0].target if card.bounds else ""
     return wanted if wanted in card.targets else card.targets[0]

@@ -134,9 +134,7 @@ def _code(kernel: str, outcomes: dict[str, Any]) -> KernelCode:
     return KernelCode(kernel, 1, built, refused)
 
 
-def _check(
-    ran: Traffic | Exception, reference: Callable | None, call: tuple[tuple, dict]
-) -> Check:
+def _check(ran: Traffic | Exception, reference: Callable | None, call: tuple[tuple, dict]) -> Check:
     """Compare each tensor that was returned with the reference's."""
     if isinstance(ran, Exception):
         return Check("stopped", _said(ran))

@@ -13,7 +13,10 @@ class Hint:
         text = f"{self.name}, hint {self.number} of {len(self.hints)}: "
         text += self.hints[self.number - 1]
         if self.number < len(self.hints):
-            text += f'\nNext: hint("{self.name}", {self.number + 1})'
+            more = self.number + 1
+            text += (
+                f'\nNext: hint("{self.name}", {more}), in a terminal ridge hint {self.name} {more}'
+            )
         return text
 
 

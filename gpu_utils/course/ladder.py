@@ -5,6 +5,7 @@ through here. A worker that crashes, hangs or eats memory costs its own task a v
 nothing else. The parent never imports a lab file.
 """
 
+import importlib
 import json
 import traceback
 from collections.abc import Callable, Iterator
@@ -101,6 +102,9 @@ class Climb:
             self.groups.setdefault((_unit_of(item).name, side, task), []).append(item)
         for group in self.groups.values():
             group.sort(key=_height)
+        if len(self.groups) > 1:
+            # torch's meta tensors import it at first use (0.3 s): once here, not in each worker.
+            importlib.import_module("sympy")
 
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
         key = next((key for key, group in self.groups.items() if item in group), None)
