@@ -254,6 +254,8 @@ def _interpreting(memory: Memory) -> Iterator[_Builder]:
     both = types.SimpleNamespace(__globals__={"tl": tl, "core": tl.core})
     scope = interpreter._patch_lang(both)
     _keep_promises(scope)
+    # Triton 3.6 calls int() on a one-element array, which NumPy refuses by now.
+    scope.set_attr(tl.tensor, "__index__", lambda self: int(self.handle.data.item()))
     try:
         yield builder
     finally:

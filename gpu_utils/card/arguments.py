@@ -63,6 +63,8 @@ def described(value: Any) -> str:
     >>> described(torch.zeros(2, 3)), described(0.5), described([torch.zeros(2), 1])
     ('float32 (2, 3)', '0.5', 'float32 (2,), 1')
     """
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={described(part)}" for key, part in value.items())
     return ", ".join(_describe(leaf) for leaf in tree_leaves(value))
 
 

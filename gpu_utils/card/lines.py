@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from gpu_utils.codegen import Artifact, targets
@@ -20,6 +20,7 @@ __all__ = [
     "Line",
     "Piece",
     "State",
+    "Strong",
     "compiled_for",
     "five",
     "instructions",
@@ -46,6 +47,10 @@ class Code(str):
     """A word of code: an instruction, a name."""
 
 
+class Strong(str):
+    """A word that the eye should find first."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Bare:
     """A number whose label stands beside its neighbour."""
@@ -56,7 +61,7 @@ class Bare:
         return self.quantity.text
 
 
-Piece = str | Code | Quantity | Bare
+Piece = str | Code | Strong | Quantity | Bare
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +90,8 @@ def five(card: "Card") -> tuple[Line, ...]:
 
 def instructions(artifact: Artifact, kind: str) -> dict[str, int]:
     """The instructions of one kind, as they are in the code, with how often they stand there."""
-    pattern = re.compile(KINDS[kind])
-    return {name: n for name, n in artifact.instructions.items() if pattern.match(name)}
+    table = artifact.opcodes if kind == "shared memory" else artifact.instructions
+    return {name: count for name, count in table.items() if re.match(KINDS[kind], name)}
 
 
 def short(part: "PartBound") -> str:
@@ -97,16 +102,22 @@ def short(part: "PartBound") -> str:
 def _limit(card: "Card") -> Iterator[Piece]:
     part = card.bounds[0] if card.bounds else None
     if card.traffic is None:
-        yield "what limits it is unknown, since it was not counted to the end"
+        yield "what limits it is unknown, since its traffic could not be counted"
     elif not card.traffic.launches:
         yield "launches no Triton kernel; what limits torch's own is not counted"
     elif part is None:
         yield "no part was asked for, so there is no ridge to compare with"
     elif part.bound is None or part.intensity is None or part.ridge is None:
-        yield f"what limits it on {short(part)} is unknown: {part.unknown}"
+        yield f"what limits it is unknown: {part.unknown}"
+    elif not card.traffic.flops:
+        yield Strong("limited by memory")
+        yield ": "
+        yield Quantity(0, "FLOP", Label.COUNTED)
+        yield ", nothing but bytes to move"
     else:
         memory = part.bound.limiter == "memory"
-        yield f"limited by {'memory' if memory else 'arithmetic'}: "
+        yield Strong(f"limited by {'memory' if memory else 'arithmetic'}")
+        yield ": "
         yield Quantity(part.intensity, "FLOP/byte", Label.COUNTED)
         yield ", "
         if part.intensity:
@@ -140,7 +151,7 @@ def _unwritten(card: "Card") -> Iterator[Piece]:
 def _lean(card: "Card") -> Line:
     moved, least = card.traffic, card.compulsory_bytes
     if moved is None or least is None:
-        return Line("lean", "unknown", ("not counted to the end",))
+        return Line("lean", "unknown", ("not counted",))
     pieces: list[Piece] = [Quantity(moved.total_bytes, "B", Label.COUNTED)]
     if least:
         ratio = Quantity(moved.total_bytes / least, "x", Label.COUNTED)
@@ -182,9 +193,14 @@ def _again(card: "Card") -> Iterator[Piece]:
 def _native(card: "Card") -> Line:
     if not card.kernels:
         return Line("native", "unknown", (card.uncompiled,))
-    troubles = [list(trouble) for trouble in _troubles(card)]
+    troubles = list(_troubles(card))
     if troubles:
-        pieces = [piece for trouble in troubles for piece in ("; ", *trouble)][1:]
+        pieces: list[Piece] = [piece for trouble in troubles for piece in ("; ", *trouble)][1:]
+        fine = [
+            target for target in card.targets
+            if all(target in code.built and code.built[target].fits for code in card.kernels)
+        ]  # fmt: skip
+        pieces += [f"; fits {', '.join(fine)}"] if fine else []
         return Line("native", "failed", tuple(pieces))
     target = compiled_for(card)
     built = [code.built[target] for code in card.kernels]
@@ -212,25 +228,32 @@ def compiled_for(card: "Card") -> str:
     return wanted if wanted in card.targets else card.targets[0]
 
 
-def _troubles(card: "Card") -> Iterator[Iterable[Piece]]:
-    """Each target that some launch does not compile for or does not fit."""
+def _troubles(card: "Card") -> Iterator[tuple[Piece, ...]]:
+    """What does not compile, and what needs more than a block can have."""
     for code in card.kernels:
-        for why in code.refused.values():
-            yield (why.splitlines()[0],)
-        for target, artifact in code.built.items():
-            if not artifact.fits:
-                yield (Code(code.kernel), f" does not fit {target}: ", *_too_much(artifact))
+        reasons: dict[str, list[str]] = {}
+        for target, why in code.refused.items():
+            reason = why.splitlines()[0].partition(f" for {target}: ")[2]
+            reasons.setdefault(reason, []).append(target)
+        for reason, where in reasons.items():
+            yield (Code(code.kernel), f" does not compile for {', '.join(where)}: {reason}")
+        large = [artifact for artifact in code.built.values() if not artifact.fits]
+        if large:
+            yield (Code(code.kernel), " does not fit: ", *_too_much(large))
 
 
-def _too_much(artifact: Artifact) -> Iterator[Piece]:
-    limit = targets.get(artifact.target).shared_limit_bytes
-    if artifact.shared_bytes > limit:
-        yield "a block needs "
-        yield Quantity(artifact.shared_bytes, "iB", Label.COMPILED)
-        yield " of shared memory, and can have "
-        yield Quantity(limit, "iB", Label.CITED)
-    else:
-        yield f"⟨{artifact.fits_message}⟩"
+def _too_much(large: Sequence[Artifact]) -> Iterator[Piece]:
+    """What each target's block needs and can have; labels beside the first numbers only."""
+    for place, artifact in enumerate(large):
+        limit = Quantity(targets.get(artifact.target).shared_limit_bytes, "iB", Label.CITED)
+        needs = Quantity(artifact.shared_bytes, "iB", Label.COMPILED)
+        yield f"{', ' if place else ''}on {artifact.target} "
+        if artifact.tensor_memory_columns > targets.get(artifact.target).tensor_memory_columns:
+            yield f"⟨{artifact.fits_message}⟩"
+        elif place:
+            yield from (Bare(needs), " of ", Bare(limit))
+        else:
+            yield from ("a block needs ", needs, " shared memory of ", limit)
 
 
 def _fast(card: "Card") -> Line:

@@ -105,7 +105,7 @@ class Card:
         return str(self)
 
     def _repr_html_(self) -> str:
-        return page.html(self)
+        return page.page(self)
 
     def to_json(self) -> str:
         """Return the card as JSON, with the same names as its attributes."""

@@ -76,9 +76,9 @@ def _flops(moved: Traffic, given: Mapping[str, Any]) -> dict[str, int]:
     known = [tensor for tensor in arguments.tensors(given) if tensor.dtype in _MATRIX_PEAK]
     largest = max(known, key=torch.Tensor.numel, default=None)
     matrix = "fp32" if largest is None else _MATRIX_PEAK[largest.dtype]
-    plain = "fp64" if matrix == "fp64" else "fp32"
     products = {matrix: moved.dot_flops} if moved.dot_flops else {}
     rest = moved.flops - moved.dot_flops
+    plain = "fp64" if matrix == "fp64" and rest else "fp32"
     return products if products and not rest else {plain: rest, **products}
 
 
@@ -92,7 +92,7 @@ def bound(spec: GPUSpec, needs: Needs | None) -> PartBound:
     """The bound on one part: the kinds of work overlap, and the slowest decides."""
     part = PartBound(spec.id, spec.name, spec.target or "")
     if needs is None or not needs.nbytes:
-        why = "it moves nothing" if needs else "it was not counted to the end"
+        why = "it moves nothing" if needs else "its traffic could not be counted"
         return dataclasses.replace(part, unknown=why)
     try:
         bounds = {
@@ -100,7 +100,7 @@ def bound(spec: GPUSpec, needs: Needs | None) -> PartBound:
             for dtype, flops in needs.flops.items()
         }
     except UnknownFigureError as error:
-        return dataclasses.replace(part, unknown=str(error))
+        return dataclasses.replace(part, unknown=str(error).partition(": ")[0])
     dtype = max(bounds, key=lambda dtype: bounds[dtype].compute_time_s)
     fields = ("memory_bandwidth_bytes_per_s", f"peak_flops_per_s.{dtype}")
     sources = [spec.sources[field] for field in fields if field in spec.sources]

@@ -1,7 +1,9 @@
 """Look at one callable through every lens, and put what each saw on one card."""
 
 import dataclasses
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +21,9 @@ __all__ = ["PARTS", "TARGETS", "study"]
 
 TARGETS = ("sm_80", "sm_90", "sm_100", "gfx942")
 PARTS = ("h100-sxm5-80gb", "b200-sxm", "mi300x")  # each has its code among TARGETS
+
+# Frames of this package and of installed ones are not the caller's code.
+_NOT_THE_CALLERS = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parents[1]))
 
 
 def study(
@@ -79,13 +84,19 @@ def study(
 
 
 def _name(fn: Callable) -> str:
-    return getattr(fn, "__name__", type(fn).__name__)
+    name = getattr(fn, "__name__", type(fn).__name__)
+    return "the lambda" if name == "<lambda>" else name
 
 
 def _said(error: Exception) -> str:
-    """An error on one line; an access out of bounds says by itself what it is."""
+    """An error on one line, with its place in the caller's code."""
     text = " ".join(str(error).split())
-    return text if isinstance(error, OutOfBounds) else f"{type(error).__name__}: {text}"
+    if isinstance(error, OutOfBounds):
+        return text  # it says by itself what it is, and where
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(_NOT_THE_CALLERS)]
+    where = f"{Path(own[-1].filename).name}:{own[-1].lineno}: " if own else ""
+    return f"{where}{type(error).__name__}: {text}"
 
 
 def _count(fn: Callable, call: tuple[tuple, dict]) -> Traffic | Exception:
@@ -107,7 +118,7 @@ def _compile(
         launches = codegen.capture(fn, *args, **kwargs)
     except Exception as error:
         if isinstance(ran, Exception):  # kernels or no kernels, it fails
-            raise ran from None
+            raise
         return (), f"what it launches depends on what its kernels compute: {_said(error)}"
     if not targets:
         return (), "no target was asked for"
@@ -136,6 +147,8 @@ def _code(kernel: str, outcomes: dict[str, Any]) -> KernelCode:
 
 def _check(ran: Traffic | Exception, reference: Callable | None, call: tuple[tuple, dict]) -> Check:
     """Compare each tensor that was returned with the reference's."""
+    if any(tensor.is_meta for tensor in arguments.tensors(call)):
+        return Check("not compared", "not run: meta tensors hold no values")
     if isinstance(ran, Exception):
         return Check("stopped", _said(ran))
     if reference is None:
@@ -156,7 +169,7 @@ def _check(ran: Traffic | Exception, reference: Callable | None, call: tuple[tup
     for number, (out, like, truth) in enumerate(zip(results, narrow, oracle, strict=True)):
         if wrong := _differs(out, like, truth):
             which = "out" if len(results) == 1 else f"out[{number}]"
-            return Check("wrong", f"{which} is not that of {_name(reference)}: {wrong}")
+            return Check("wrong", f"{which} differs from {_name(reference)}: {wrong}")
     return Check("agrees", f"agrees with {_name(reference)} in every element")
 
 
@@ -171,7 +184,7 @@ def _differs(out: torch.Tensor, like: torch.Tensor, truth: torch.Tensor) -> str:
 
 def _time(fn: Callable, call: tuple[tuple, dict], check: Check) -> tuple[Timing | None, str]:
     """How long one call takes, or why that is not known."""
-    if not any(tensor.is_cuda for tensor in arguments.tensors(call)):
+    if not _on_gpu(call):
         if torch.cuda.is_available():
             return None, "pass CUDA tensors to time it; no recording yet"
         return None, "no GPU here; no recording yet"
@@ -182,6 +195,10 @@ def _time(fn: Callable, call: tuple[tuple, dict], check: Check) -> tuple[Timing 
         return bench.measure(fn, *args, **kwargs), ""
     except Exception as error:
         return None, f"not timed: {_said(error)}"
+
+
+def _on_gpu(call: tuple[tuple, dict]) -> bool:
+    return any(tensor.is_cuda for tensor in arguments.tensors(call))
 
 
 def _bound_where(timing: Timing, least: Needs | None) -> PartBound | None:

@@ -49,11 +49,8 @@ def study(what: str, function: str, *args: Any, **kwargs: Any) -> Any:
 
 
 def _in_the_worker(path: Path, function: str, args: tuple, kwargs: dict) -> dict:
-    import torch
-
     from gpu_utils import card
 
-    torch.set_num_threads(1)  # the notebook's thread pool did not survive the fork
     try:
         return {"card": card.study(getattr(Lab(path), function), *args, **kwargs).to_json()}
     except NotImplementedError:

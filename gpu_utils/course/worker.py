@@ -6,11 +6,13 @@ whatever its exit code says: a lab that calls `os._exit(0)` does not pass.
 
 import contextlib
 import dataclasses
+import faulthandler
 import json
 import os
 import resource
 import select
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -61,6 +63,10 @@ def _child(
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
         resource.setrlimit(resource.RLIMIT_FSIZE, (_PRINT_LIMIT_BYTES, _PRINT_LIMIT_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        faulthandler.disable()  # a crash is told by its signal; the dump would be of pytest
+        if (torch := sys.modules.get("torch")) is not None:
+            # The parent's OpenMP threads did not survive the fork; waiting for them is for ever.
+            torch.set_num_threads(1)
 
         def send(message: dict[str, Any]) -> None:
             data = json.dumps(message).encode() + b"\n"

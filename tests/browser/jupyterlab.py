@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +19,14 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Playwright
 
 __all__ = ["Browser", "Cell", "Editor", "Notebook", "Server", "forget_outputs", "launch", "serve"]
 
-START_S = 120  # for whatever happens before the first cell runs
-RUN_S = 240  # for running all cells
+# A test has 300 s before pytest ends the whole run.
+START_S = 60  # for what happens before and between runs, ten times what it takes on two cores
+RUN_S = 120  # for running all cells
 USERS_OWN = ("JUPYTER", "IPYTHON", "RIDGE", "TRITON", "XDG", "PYTHONSTARTUP")
 QUIET = (
     *("--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-quic"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-
 
 # The hand inside the page, as `ridge` there.
 HAND = """window.ridge = {
@@ -117,8 +116,10 @@ HAND = """window.ridge = {
     },
 
     // From the window's top to the last cell: below it JupyterLab leaves room to scroll into.
-    height: () => {
+    height: async () => {
         const {node, widgets} = ridge.front().content;
+        const frame = () => new Promise(requestAnimationFrame);
+        await frame().then(frame);
         node.querySelector('.jp-WindowedPanel-outer').scrollTop = 0;
         return Math.ceil(widgets.at(-1).node.getBoundingClientRect().bottom) + 60;
     },
@@ -127,10 +128,9 @@ HAND = """window.ridge = {
 
 @dataclass(frozen=True)
 class Server:
-    """A running JupyterLab: the course it serves, its home, and where a browser finds it."""
+    """A running JupyterLab: the course it serves, and where a browser finds it."""
 
     course: Path
-    home: Path
     url: str
     token: str
 
@@ -163,7 +163,7 @@ def serve(course: Path, home: Path) -> Iterator[Server]:
     try:
         # `ridge lab` becomes JupyterLab: the process stays the same, and so names the file.
         info = _started(home / "runtime" / f"jpserver-{process.pid}.json", process, home)
-        yield Server(course, home, info["url"], info["token"])
+        yield Server(course, info["url"], info["token"])
     finally:
         process.terminate()  # JupyterLab then ends its kernels
         try:
@@ -176,11 +176,9 @@ def serve(course: Path, home: Path) -> Iterator[Server]:
 def _started(file: Path, process: subprocess.Popen, home: Path) -> dict[str, Any]:
     deadline = time.monotonic() + START_S
     while process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError, json.JSONDecodeError):
-            info = json.loads(file.read_text("utf-8"))
-            status = f"{info['url']}api/status?token={info['token']}"
-            urllib.request.urlopen(status, timeout=5).close()
-            return info
+        # The file is written when the server already listens, but not in one go.
+        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+            return json.loads(file.read_text("utf-8"))
         time.sleep(0.1)
     raise RuntimeError("`ridge lab` did not start:\n" + (home / "server.log").read_text("utf-8"))
 
@@ -306,13 +304,17 @@ class Notebook(_Front):
         self._ask("theme", f"JupyterLab {theme}")
         light = "true" if theme == "Light" else "false"
         self._wait(f"document.body.dataset.jpThemeLight === '{light}'")
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")
 
     def picture(self, file: Path) -> None:
         """Save a picture of the whole notebook."""
         size = self.page.viewport_size
         assert size is not None
-        for _ in range(2):  # the height of cells that were never drawn is a guess
-            self.page.set_viewport_size({**size, "height": self._ask("height")})
+        height, taller = 0, self._ask("height")
+        while taller > height:  # what was never drawn has only a guessed height
+            height = taller
+            self.page.set_viewport_size({**size, "height": height})
+            taller = self._ask("height")
         self.page.screenshot(path=file)
         self.page.set_viewport_size(size)
 
@@ -355,9 +357,11 @@ class Browser:
         page.goto(self.server.address(path), timeout=START_S * 1e3)
         notebook = Notebook(page)
         notebook.wait_until_idle()
-        yield notebook
-        page.evaluate("ridge.front().sessionContext.shutdown()")
-        page.close()
+        try:
+            yield notebook
+            page.evaluate("ridge.front().sessionContext.shutdown()")
+        finally:
+            page.close()
 
 
 def forget_outputs(path: Path) -> None:
@@ -374,7 +378,7 @@ def launch(playwright: Playwright, chromium: str, server: Server) -> Iterator[Br
     """Start Chromium without a window."""
     # Chromium refuses to put root into its sandbox.
     options = [*QUIET, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    browser = playwright.chromium.launch(executable_path=chromium, args=options)
-    context = browser.new_context(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce")
-    yield Browser(context, server)
-    browser.close()
+    window = {"width": 1280, "height": 1000}
+    with playwright.chromium.launch(executable_path=chromium, args=options) as browser:
+        context = browser.new_context(viewport=window, reduced_motion="reduce")
+        yield Browser(context, server)

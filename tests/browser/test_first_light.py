@@ -1,5 +1,6 @@
 """Unit 00 in a real JupyterLab: what a newcomer does on the first evening."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -38,17 +39,16 @@ def write(browser, text):
     (browser.server.course / FILE).write_text(text, "utf-8")
 
 
-def checks(notebook):
+def checks(cells):
     """The cells that check a task, by the task's name."""
-    found = {}
-    for cell in notebook.cells:
-        if cell.kind == "code" and 'check("lab00:' in cell.source:
-            found[cell.source.split('check("')[1].split('"')[0]] = cell
-    return found
+    code = [cell for cell in cells if cell.kind == "code"]
+    names = [re.search(r'check\("(lab00:\w)"\)', cell.source) for cell in code]
+    return {name[1]: cell for name, cell in zip(names, code, strict=True) if name}
 
 
-def cards(notebook):
-    return [cell for cell in notebook.cells if cell.kind == "code" and "study(" in cell.source]
+def cards(cells):
+    """The cells that show a kernel card."""
+    return [cell for cell in cells if cell.kind == "code" and "study(" in cell.source]
 
 
 def assert_all_ran(cells):
@@ -76,16 +76,16 @@ def test_lesson_00_opens_and_runs(browser, shots):
         for theme in ("Light", "Dark"):
             notebook.switch_to(theme)
             notebook.picture(shots / f"lesson00-{theme.lower()}.png")
-            assert_readable(notebook, cards(notebook))
+            assert_readable(notebook, cells)
 
 
 def test_lab00_untouched_is_not_started(untouched):
     _, cells = untouched
     assert_all_ran(cells)
-    verdicts = [cell.text for cell in cells if 'check("lab00:' in cell.source]
-    assert len(verdicts) == 3
-    for text in verdicts:
-        assert text.endswith(": not started")
+    verdicts = checks(cells)
+    assert list(verdicts) == ["lab00:a", "lab00:b", "lab00:c"]
+    for cell in verdicts.values():
+        assert cell.text.endswith(": not started")
 
 
 def test_lab00_write_there_save_run_this_cell(browser, bench):
@@ -97,7 +97,7 @@ def test_lab00_write_there_save_run_this_cell(browser, bench):
     editor.save_and_close()
     assert (browser.server.course / FILE).read_text("utf-8") == solution(browser)
 
-    copy, axpby, _ = bench.run(*checks(bench).values())
+    copy, axpby, _ = bench.run(*checks(bench.cells).values())
     assert "copy: passed" in copy.text
     assert "axpby: passed" in axpby.text
     assert "12 bytes an element" in axpby.text
@@ -112,7 +112,7 @@ def test_lab00_out_of_bounds_leaves_the_notebook_alive(browser, bench):
     write(browser, text.replace(store, "    tl.store(out_ptr + offs, x)"))
     kernel = bench.evaluate("__import__('os').getpid()")
 
-    [verdict] = bench.run(checks(bench)["lab00:a"])
+    [verdict] = bench.run(checks(bench.cells)["lab00:a"])
     assert "copy: failed" in verdict.text
     assert f"lab00_four_lenses.py:{line} in copy_kernel" in verdict.text
     assert "store outside out" in verdict.text
@@ -121,15 +121,16 @@ def test_lab00_out_of_bounds_leaves_the_notebook_alive(browser, bench):
 
 
 def test_lab00_is_readable_in_both_themes(browser, bench, shots):
-    """A task passed, one failed and one not started; the cards of the first two."""
+    """A task passed, one failed, one not started, and a card that says why it stopped."""
     solved, _, _ = solution(browser).partition("# (c)")
     _, _, rest = starter(solution(browser), SOLUTION).partition("# (c)")
     broken = solved.replace("a * x + b * y, mask=mask", "a * x + b * y")
     write(browser, f"{broken}# (c){rest}")
-    verdicts = bench.run(*checks(bench).values())
+    verdicts = bench.run(*checks(bench.cells).values())
     states = [cell.text.splitlines()[0].rpartition(": ")[2] for cell in verdicts]
     assert states == ["passed", "failed", "not started"]
-    shown = [*verdicts, *bench.run(*cards(bench))]
+    shown = [*verdicts, *bench.run(*cards(bench.cells))]
+    assert_all_ran(shown)
     bench.unfold()
     for theme in ("Light", "Dark"):
         bench.switch_to(theme)
