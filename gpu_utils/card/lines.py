@@ -24,6 +24,7 @@ __all__ = [
     "compiled_for",
     "five",
     "instructions",
+    "is_temporary",
     "short",
 ]
 
@@ -99,12 +100,18 @@ def short(part: "PartBound") -> str:
     return part.name.removeprefix("NVIDIA ").removeprefix("AMD ")
 
 
+def is_temporary(card: "Card", name: str) -> bool:
+    """Whether a tensor is neither an argument nor a result, as far as its name tells."""
+    root, _, copy = name.partition("[")[0].partition("#")
+    return root != "out" and bool(copy or root not in card.arguments)
+
+
 def _limit(card: "Card") -> Iterator[Piece]:
     part = card.bounds[0] if card.bounds else None
     if card.traffic is None:
         yield "what limits it is unknown, since its traffic could not be counted"
     elif not card.traffic.launches:
-        yield "launches no Triton kernel; what limits torch's own is not counted"
+        yield "launches no Triton kernel; torch's own are counted in bytes, not in FLOP"
     elif part is None:
         yield "no part was asked for, so there is no ridge to compare with"
     elif part.bound is None or part.intensity is None or part.ridge is None:
@@ -120,11 +127,9 @@ def _limit(card: "Card") -> Iterator[Piece]:
         yield ": "
         yield Quantity(part.intensity, "FLOP/byte", Label.COUNTED)
         yield ", "
-        if part.intensity:
-            ratio = part.ridge / part.intensity
-            yield Bare(Quantity(ratio if memory else 1 / ratio, "x", Label.MODELLED))
-            yield " "
-        yield f"{'below' if memory else 'above'} the {part.dtype} ridge of "
+        ratio = part.ridge / part.intensity if memory else part.intensity / part.ridge
+        yield Bare(Quantity(ratio, "x", Label.MODELLED))
+        yield f" {'below' if memory else 'above'} the {part.dtype} ridge of "
         yield Quantity(part.ridge, "FLOP/byte", Label.MODELLED)
         yield f" on {short(part)}"
 
@@ -181,9 +186,14 @@ def _by_torch(card: "Card") -> Iterator[Piece]:
 
 
 def _again(card: "Card") -> Iterator[Piece]:
-    """The tensors that kernels asked for more than once."""
+    """The tensors that kernels asked for more than once, and those in between."""
     assert card.traffic is not None
     for name, row in card.traffic.by_tensor.items():
+        if is_temporary(card, name):
+            yield "; "
+            yield Bare(Quantity(row.load_bytes + row.store_bytes, "B", Label.COUNTED))
+            yield f" through {name}, a temporary"
+            continue
         for verb, asked in (("loaded", row.load_bytes), ("stored", row.store_bytes)):
             if asked > row.nbytes:
                 yield f"; {name} {verb} "

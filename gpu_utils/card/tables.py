@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from gpu_utils.card.lines import KINDS, Bare, Code, compiled_for, instructions, short
+from gpu_utils.card.lines import KINDS, Bare, Code, compiled_for, instructions, is_temporary, short
 from gpu_utils.card.markup import ARITHMETIC, MEMORY, Bar, Cell, drawn, folded, table
 from gpu_utils.codegen import targets
 from gpu_utils.quantities import Label, Quantity
@@ -27,10 +27,14 @@ def by_tensor(card: "Card") -> str:
     body = ""
     if moved.launches:
         rows = [
-            (_named(card, name), (_counted(row.nbytes),), _asked(row.load_bytes, row.nbytes),
-             _asked(row.store_bytes, row.nbytes))
+            (
+                (Code(name), " (temporary)" if is_temporary(card, name) else ""),
+                (_counted(row.nbytes),),
+                _asked(row.load_bytes, row.nbytes),
+                _asked(row.store_bytes, row.nbytes),
+            )
             for name, row in moved.by_tensor.items()
-        ]  # fmt: skip
+        ]
         head = (("tensor",), ("its size",), ("kernels load",), ("kernels store",))
         body += table("bytes by tensor", "lrrr", head, rows)
     if moved.eager_ops:
@@ -46,12 +50,6 @@ def by_tensor(card: "Card") -> str:
         head = (("torch operation",), ("line",), ("reads",), ("writes",))
         body += table("bytes by torch operation", "llrr", head, operations)
     return folded("By tensor", (Quantity(moved.total_bytes, "B", Label.COUNTED),), body)
-
-
-def _named(card: "Card", name: str) -> Cell:
-    root, _, copy = name.partition("[")[0].partition("#")
-    temporary = root != "out" and (copy or root not in card.arguments)
-    return (Code(name), " (temporary)" if temporary else "")
 
 
 def by_line(card: "Card") -> str:

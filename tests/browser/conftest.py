@@ -23,8 +23,6 @@ def browser(tmp_path_factory):
 
     course = tmp_path_factory.mktemp("course") / "ridgepoint"
     shutil.copytree(suite.ROOT, course, ignore=shutil.ignore_patterns(*suite.NOT_COURSE))
-    for path in course.glob("*/*.ipynb"):
-        jupyterlab.forget_outputs(path)
     with (
         jupyterlab.serve(course, tmp_path_factory.mktemp("home")) as server,
         api.sync_playwright() as playwright,

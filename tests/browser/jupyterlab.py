@@ -17,7 +17,7 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Playwright, Route
 
-__all__ = ["Browser", "Cell", "Editor", "Notebook", "Server", "forget_outputs", "launch", "serve"]
+__all__ = ["Browser", "Cell", "Editor", "Notebook", "Server", "launch", "serve"]
 
 # A test has 300 s before pytest ends the whole run.
 START_S = 60  # for what happens before and between runs, ten times what it takes on two cores
@@ -263,6 +263,8 @@ class Notebook(_Front):
     def run(self, *cells: Cell) -> list[Cell]:
         """Run these cells, or without any all cells; return them as they then are."""
         if not cells:
+            # A saved result must not be taken for one that was just made.
+            self._ask("run", "notebook:clear-all-cell-outputs", None, START_S)
             self._ask("run", "notebook:run-all-cells", None, RUN_S)
         for cell in cells:
             self._ask("run", "notebook:run-cell", cell.index, RUN_S)
@@ -310,11 +312,10 @@ class Notebook(_Front):
         """Save a picture of the whole notebook."""
         size = self.page.viewport_size
         assert size is not None
-        height, taller = 0, self._ask("height")
-        while taller > height:  # what was never drawn has only a guessed height
+        height = size["height"]
+        while (taller := self._ask("height")) > height:  # what was never drawn is a guess
             height = taller
             self.page.set_viewport_size({**size, "height": height})
-            taller = self._ask("height")
         self.page.screenshot(path=file)
         self.page.set_viewport_size(size)
 
@@ -362,15 +363,6 @@ class Browser:
             page.evaluate("ridge.front().sessionContext.shutdown()")
         finally:
             page.close()
-
-
-def forget_outputs(path: Path) -> None:
-    """Clear a notebook, so that a saved result is not taken for one that was just made."""
-    notebook = json.loads(path.read_text("utf-8"))
-    for cell in notebook["cells"]:
-        if cell["cell_type"] == "code":
-            cell |= {"outputs": [], "execution_count": None}
-    path.write_text(json.dumps(notebook), "utf-8")
 
 
 @contextlib.contextmanager

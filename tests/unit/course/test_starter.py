@@ -77,7 +77,7 @@ def test_regions_become_todos_and_explanations_vanish():
         ("def f():\n    pass\n    ### END SOLUTION\n", "s.py:3: ends a region"),
         ("### BEGIN SOLUTION\nx = 1\n### END SOLUTION\n", "s.py:1: a region stands in a function"),
         (
-            "def f():\n    ### BEGIN SOLUTION\n    ### BEGIN SOLUTION\n    ### END SOLUTION\n    pass\n",
+            "def f():\n    ### BEGIN SOLUTION\n    ### BEGIN SOLUTION\n    pass\n",
             "s.py:3: a region inside the one of line 2",
         ),
     ],
