@@ -1,8 +1,6 @@
 """`ridge`: the course in a terminal. Each command is a thin shell over gpu_utils.course."""
 
-import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +11,6 @@ from gpu_utils.course.verdict import Verdict
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
-FIRST_LESSON = "notebooks/00_four_lenses.ipynb"
 Lab = Annotated[str, typer.Argument(help="A lab or one of its tasks: lab00, lab00:a")]
 
 
@@ -61,24 +58,9 @@ def reset(what: Lab) -> None:
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def lab(context: typer.Context) -> None:
     """Open JupyterLab on the first lesson. Further arguments go to JupyterLab."""
-    root = units.root()
-    binaries = str(Path(sys.executable).parent)
-    # Terminals and kernels find `ridge` and `python` of this environment first.
-    os.environ["PATH"] = os.pathsep.join([binaries, os.environ.get("PATH", "")])
-    command = [
-        *(sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}"),
-        "--ServerApp.ip=127.0.0.1",
-        f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}",
-        # No news, no update check, no catalogue of extensions: nothing leaves the machine.
-        "--LabApp.news_url=None",
-        "--LabApp.extension_manager=readonly",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        # Root in a container is common in workshops; the server is on loopback, with a token.
-        *(["--allow-root"] if os.geteuid() == 0 else []),
-        *context.args,
-    ]
-    os.chdir(root)
-    os.execv(sys.executable, command)
+    from gpu_utils.course import server
+
+    server.start(context.args)
 
 
 def main() -> None:

@@ -95,8 +95,9 @@ def _launches_caught(watch: Callable[[Any], None]) -> Iterator[None]:
 
 def _interpreted(kernel: str) -> InterpretedKernelError:
     return InterpretedKernelError(
-        f"{kernel} is a Triton kernel on CPU tensors: it is only interpreted, and its time says "
-        "nothing about a GPU; use traffic.count and codegen.compile, or pass CUDA tensors"
+        f"{kernel} is a Triton kernel on CPU tensors: it is only interpreted,\n"
+        "and its time says nothing about a GPU. "
+        "Use traffic.count and codegen.compile, or pass CUDA tensors"
     )
 
 

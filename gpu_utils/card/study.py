@@ -84,8 +84,12 @@ def study(
 
 
 def _name(fn: Callable) -> str:
-    name = getattr(fn, "__name__", type(fn).__name__)
-    return "the lambda" if name == "<lambda>" else name
+    return getattr(fn, "__name__", type(fn).__name__)
+
+
+def _called(reference: Callable) -> str:
+    name = _name(reference)
+    return "the reference" if name == "<lambda>" else name
 
 
 def _said(error: Exception) -> str:
@@ -164,13 +168,15 @@ def _check(ran: Traffic | Exception, reference: Callable | None, call: tuple[tup
     if len(results) != len(narrow):
         return Check(
             "wrong",
-            f"it returns {len(results)} tensors, and {_name(reference)} returns {len(narrow)}",
+            f"it returns {len(results)} tensors, and {_called(reference)} returns {len(narrow)}",
         )
     for number, (out, like, truth) in enumerate(zip(results, narrow, oracle, strict=True)):
         if wrong := _differs(out, like, truth):
             which = "out" if len(results) == 1 else f"out[{number}]"
-            return Check("wrong", f"{which} differs from {_name(reference)}: {wrong}")
-    return Check("agrees", f"agrees with {_name(reference)} in every element")
+            return Check("wrong", f"{which} differs from {_called(reference)}: {wrong}")
+    return Check(
+        "agrees", f"agrees with {_called(reference)} in every element, for these arguments"
+    )
 
 
 def _differs(out: torch.Tensor, like: torch.Tensor, truth: torch.Tensor) -> str:

@@ -104,22 +104,20 @@ class Artifact:
         return cls(**{**fields, "asm": fields["asm"] if asm is None else asm})
 
     def __repr__(self) -> str:
-        """One line; what changes with the compiler is marked, so that nbval can leave it out."""
-        facts = [
-            f"loads {_widths(self.load_widths)}",
-            f"stores {_widths(self.store_widths)}",
-            *([f"async copies {_widths(self.async_copy_widths)}"] * bool(self.async_copy_widths)),
-            *(
-                Quantity(value, unit, Label.COMPILED).text
-                for value, unit in (
-                    (self.registers, "registers"),
-                    (self.spill_bytes, "bytes spilled"),
-                    (self.shared_bytes, "bytes shared"),
-                )
-            ),
+        """Two lines; what changes with the compiler is marked, so that nbval can leave it out."""
+        moves = [f"loads {_widths(self.load_widths)}", f"stores {_widths(self.store_widths)}"]
+        if self.async_copy_widths:
+            moves.append(f"async copies {_widths(self.async_copy_widths)}")
+        takes = [
+            Quantity(self.registers, "registers", Label.COMPILED).text,
+            Quantity(self.spill_bytes, "bytes spilled", Label.COMPILED).text,
+            Quantity(self.shared_bytes, "bytes shared", Label.COMPILED).text,
         ]
         fit = "" if self.fits else "; does not fit"
-        return f"{self.kernel} for {self.target}: {', '.join(facts)} COMPILED{fit}"
+        return (
+            f"{self.kernel} for {self.target}: {', '.join(moves)} COMPILED\n"
+            f"    {', '.join(takes)}{fit}"
+        )
 
 
 def _widths(table: Mapping[int, int]) -> str:

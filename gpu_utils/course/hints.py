@@ -1,6 +1,10 @@
 """Three hints a task, each says a little more; never the answer."""
 
+import textwrap
+
 from gpu_utils.course import units
+
+WIDTH = 88  # a text output of JupyterLab breaks words beyond about a hundred characters
 
 
 class Hint:
@@ -10,8 +14,8 @@ class Hint:
         self.name, self.number, self.hints = name, number, hints
 
     def __repr__(self) -> str:
-        text = f"{self.name}, hint {self.number} of {len(self.hints)}: "
-        text += self.hints[self.number - 1]
+        text = f"{self.name}, hint {self.number} of {len(self.hints)}\n"
+        text += textwrap.fill(self.hints[self.number - 1], WIDTH)
         if self.number < len(self.hints):
             more = self.number + 1
             text += (

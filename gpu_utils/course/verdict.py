@@ -113,8 +113,10 @@ class Verdict:
 
 
 def _badge(state: str) -> str:
-    colour = _COLOURS.get(state, "var(--jp-ui-font-color2, #767676)")
-    return f"<b style='color:{colour}'>{SIGNS[state]} {state}</b>"
+    colour = _COLOURS.get(state, "currentColor")
+    # A fifth of the theme's own ink: readable on light and on dark (WCAG 4.5).
+    ink = f"color-mix(in srgb, {colour} 80%, var(--jp-ui-font-color0, currentColor))"
+    return f"<b style='color:{ink}'>{SIGNS[state]} {state}</b>"
 
 
 def _task_html(task: TaskVerdict) -> str:

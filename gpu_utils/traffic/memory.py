@@ -207,11 +207,11 @@ class CountingMemory:
         bad = bad & mask
         lane = int(np.flatnonzero(bad.ravel())[0])
         element = int(offset.ravel()[lane]) // size
-        shape = tuple(region.tensor.shape)
+        name, shape = region.view.name, tuple(region.tensor.shape)
         raise OutOfBounds(
-            f"{self._where()}: {kind} outside {region.view.name}: lane {lane} asks for element "
-            f"{element}, but {region.view.name} has shape {shape}{gap} "
-            f"({int(bad.sum())} of {int(mask.sum())} active lanes are outside). "
+            f"{self._where()}: {kind} outside {name}:\n"
+            f"lane {lane} asks for element {element}, but {name} has shape {shape}{gap} "
+            f"({int(bad.sum())} of {int(mask.sum())} active lanes are outside).\n"
             "Does the mask stop at the last element?"
         )
 

@@ -181,7 +181,7 @@ def test_the_five_lines_of_axpby():
     assert lines(page) == [
         "axpby: limited by memory: 0.250 FLOP/byte COUNTED, 79.9x below the fp32 ridge of "
         "20.0 FLOP/byte MODELLED on H100 SXM5 80GB",
-        "✓ right   agrees with axpby_reference in every element",
+        "✓ right   agrees with axpby_reference in every element, for these arguments",
         "✓ lean    49.2 kB COUNTED, 1.00x the compulsory bytes, 12 B/element",
         "✓ native  sm_90: LDG.E.128, STG.E.128, ⟨⟩ COMPILED; fits sm_80, sm_90, sm_100, gfx942",
         "○ fast    no GPU here; no recording yet",
@@ -219,9 +219,9 @@ def test_a_wrong_kernel_says_where_and_keeps_its_other_lines():
 @pytest.mark.parametrize(
     ("reference", "said"),
     [
-        (lambda x: x[1:], "out differs from the lambda: it is float32 (4096,), expected"),
+        (lambda x: x[1:], "out differs from the reference: it is float32 (4096,), expected"),
         (lambda x: x.double(), "it is float32 (4096,), expected float64 (4096,)"),
-        (lambda x: (x, x), "it returns 1 tensors, and the lambda returns 2"),
+        (lambda x: (x, x), "it returns 1 tensors, and the reference returns 2"),
     ],
 )
 def test_a_result_of_another_kind(reference, said):
@@ -258,7 +258,7 @@ def test_an_eager_function_has_no_kernel_to_speak_of():
     page = card.study(axpby_reference, 2.0, X, -0.5, Y, reference=axpby_reference)
     assert lines(page) == [
         "axpby_reference: launches no Triton kernel; torch's own are counted in bytes, not in FLOP",
-        "✓ right   agrees with axpby_reference in every element",
+        "✓ right   agrees with axpby_reference in every element, for these arguments",
         "△ lean    115 kB COUNTED, 2.33x the compulsory bytes, 28 B/element; 115 kB by torch: "
         "aten.mul x 2, aten.add",
         "○ native  no Triton kernel to compile",

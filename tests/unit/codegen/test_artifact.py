@@ -65,9 +65,9 @@ def test_fits_follows_the_message():
     assert not dataclasses.replace(ARTIFACT, fits_message="out of resource").fits
 
 
-def test_repr_is_one_line_with_what_varies_marked():
+def test_repr_is_two_lines_with_what_varies_marked():
     assert repr(ARTIFACT) == (
         "copy_kernel for sm_90: loads ⟨6 x 128 bit, 1 x 32 bit⟩, stores ⟨16 x 128 bit⟩, "
-        "async copies ⟨8 x 128 bit⟩, ⟨18 registers⟩, ⟨0 bytes spilled⟩, "
-        "⟨1.02 k bytes shared⟩ COMPILED"
+        "async copies ⟨8 x 128 bit⟩ COMPILED\n"
+        "    ⟨18 registers⟩, ⟨0 bytes spilled⟩, ⟨1.02 k bytes shared⟩"
     )

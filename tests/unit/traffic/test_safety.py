@@ -44,13 +44,13 @@ def test_a_load_past_the_end_names_line_program_lane_and_element():
 
 
 def test_a_load_before_the_start_is_charged_to_its_own_tensor():
-    with pytest.raises(traffic.OutOfBounds, match="load outside x: lane 0 asks for element -1"):
+    with pytest.raises(traffic.OutOfBounds, match="load outside x:\nlane 0 asks for element -1"):
         traffic.count(shifted_copy, torch.ones(100), shift=-1)
 
 
 def test_a_store_past_the_end():
     # The mask lets all 128 lanes store into 100 elements: lanes 36 .. 63 of program 1.
-    with pytest.raises(traffic.OutOfBounds, match=r"store outside out: lane 36 .* \(28 of 64"):
+    with pytest.raises(traffic.OutOfBounds, match=r"store outside out:\nlane 36 .* \(28 of 64"):
         traffic.count(shifted_copy, torch.ones(100), limit=128)
 
 
