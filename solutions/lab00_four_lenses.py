@@ -9,8 +9,9 @@ or in a terminal:
     ridge check lab00:a      one task
     ridge hint lab00:a       the first of three hints
 
-All tensors are 1-D and contiguous. You need `tl.program_id`, `tl.arange`, `tl.load` and
-`tl.store`, and on the outside `triton.cdiv(n, BLOCK_SIZE)`, which divides and rounds up.
+All tensors are 1-D and contiguous. A block's size is a power of two. You need `tl.program_id`,
+`tl.arange`, `tl.load` and `tl.store`, and on the outside `triton.cdiv(n, BLOCK_SIZE)`, which
+divides and rounds up.
 """
 
 import torch
@@ -53,7 +54,7 @@ def copy(x: torch.Tensor) -> torch.Tensor:
     """A new tensor with the values of `x`.
 
     Args:
-        x: [n], any length n >= 1, any dtype.
+        x: [n], any length n >= 1, any real dtype.
 
     Returns:
         [n], the dtype of x.
@@ -146,7 +147,8 @@ def copy_wide(x: torch.Tensor) -> torch.Tensor:
     """`copy(x)` whose compiled code holds 128-bit loads and stores at any length.
 
     Args:
-        x: [n], any length n >= 1, any dtype.
+        x: [n], any length n >= 1, any real dtype. (The wide loads are asked for in float32, and
+            of a tensor that starts at a multiple of 16 bytes, as every fresh one does.)
 
     Returns:
         [n], the dtype of x.

@@ -263,7 +263,7 @@ def _too_much(large: Sequence[Artifact]) -> Iterator[Piece]:
         elif place:
             yield from (Bare(needs), " of ", Bare(limit))
         else:
-            yield from ("a block needs ", needs, " shared memory of ", limit)
+            yield from ("a program needs ", needs, " shared memory of ", limit)
 
 
 def _fast(card: "Card") -> Line:

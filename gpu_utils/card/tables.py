@@ -94,11 +94,11 @@ def _code(code: "KernelCode", wanted: Sequence[str]) -> str:
         rows.append([(title,), *(_widths(getattr(a, field) if a else {}) for a in built)])
     rows.append([("registers a thread",), *(_figure(a, "registers") for a in built)])
     rows.append([("spilled a thread",), *(_figure(a, "spill_bytes", "B") for a in built)])
-    rows.append([("shared memory a block",), *map(_shared, built)])
+    rows.append([("shared memory a program",), *map(_shared, built)])
     if any(a and a.tensor_memory_columns for a in built):
         columns = [_figure(a, "tensor_memory_columns") for a in built]
         rows.append([("tensor memory columns",), *columns])
-    rows.append([("warps a block",), *(_figure(a, "num_warps") for a in built)])
+    rows.append([("warps a program",), *(_figure(a, "num_warps") for a in built)])
     rows = [row for row in rows if any(cell != _NONE for cell in row[1:])]
     times = f" x {code.launches}" if code.launches > 1 else ""
     head: list[Cell] = [(Code(code.kernel), times), *((target,) for target in wanted)]
@@ -147,7 +147,7 @@ def by_part(card: "Card") -> str:
     if first.bound is None:
         return folded("By part", (f"unknown on {short(first)}",), body)
     least = Quantity(first.bound.time_s, "s", Label.MODELLED)
-    return folded("By part", ("at least ", least, f" on {short(first)}"), body)
+    return folded("By part", ("at least ", least, f" on {short(first)}, from cold memory"), body)
 
 
 def _part(part: "PartBound", counted: bool) -> Sequence[Cell]:

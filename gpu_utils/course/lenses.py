@@ -8,8 +8,8 @@ class Lenses:
         self.gpu = gpu
 
     def __repr__(self) -> str:
-        speed = f"live on {self.gpu}" if self.gpu else "no GPU here: bounds are MODELLED"
-        return f"check, traffic, codegen: live, exact without a GPU\nspeed: {speed}"
+        speed = f"live on {self.gpu}" if self.gpu else "no GPU here, so bounds are MODELLED"
+        return f"check, traffic, codegen: live, they need no GPU\nspeed: {speed}"
 
 
 def lenses() -> Lenses:

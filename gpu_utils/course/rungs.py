@@ -197,11 +197,12 @@ def wide(built: dict[str, list], bits: int = 128) -> list[str]:
     for target, artifacts in built.items():
         for verb in ("load", "store"):
             widths = _sum(getattr(artifact, f"{verb}_widths") for artifact in artifacts)
+            lanes = codegen.targets.get(target).warp_size
             assert widths.get(bits), (
                 f"{target}: no {bits}-bit {verb} in the compiled code; its {verb}s are "
                 f"{max(widths, default=0)} bits wide at most. How many elements does each thread "
-                "own (BLOCK_SIZE over 32 x num_warps), and does the compiler know that the mask "
-                "cuts only between groups of four?"
+                f"own (here BLOCK_SIZE over {lanes} x num_warps), and does the compiler know that "
+                "the mask cuts only between groups of four?"
             )
         names = [name for a in artifacts for name in a.instructions if _is_wide(name, bits)]
         lines.append(f"{target}: {', '.join(dict.fromkeys(names))} COMPILED")

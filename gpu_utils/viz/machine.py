@@ -57,7 +57,7 @@ def machine(spec: GPUSpec) -> Drawing:
         ("SM, streaming multiprocessor", f"{sms} of them; each runs several programs at a time"),
         ("warp", "32 threads that step together; a program is 4 warps unless you say otherwise"),
         ("registers", "where a block of values lives between load and store"),
-        ("shared memory and L1", f"{shared} in each SM"),
+        ("shared memory", f"up to {shared} in each SM"),
         ("L2 cache", f"{l2}, shared by all SMs"),
         ("global memory", f"{memory}, {rate}: what tl.load and tl.store move"),
     ]

@@ -292,7 +292,7 @@ def test_a_block_that_needs_too_much_shared_memory():
     a = torch.ones((256, 256), dtype=torch.bfloat16)
     page = card.study(pipelined_matmul, a, a, num_stages=4, targets=["sm_90", "gfx942"])
     assert lines(page)[3] == (
-        "✗ native  matmul_kernel does not fit: on gfx942 a block needs ⟨⟩ COMPILED shared memory "
+        "✗ native  matmul_kernel does not fit: on gfx942 a program needs ⟨⟩ COMPILED shared memory "
         "of 64.0 KiB CITED; fits sm_90"
     )
     assert "✗ does not fit" in Reader(page).text
