@@ -87,18 +87,18 @@ def _code(code: "KernelCode", wanted: Sequence[str]) -> str:
     for kind in KINDS:
         rows.append([(kind,), *(_listed(instructions(a, kind) if a else {}) for a in built)])
     for title, field in (
-        ("one lane loads", "load_widths"),
-        ("one lane stores", "store_widths"),
+        ("a thread loads", "load_widths"),
+        ("a thread stores", "store_widths"),
         ("past the registers", "async_copy_widths"),
     ):
         rows.append([(title,), *(_widths(getattr(a, field) if a else {}) for a in built)])
     rows.append([("registers a thread",), *(_figure(a, "registers") for a in built)])
     rows.append([("spilled a thread",), *(_figure(a, "spill_bytes", "B") for a in built)])
-    rows.append([("shared memory a program",), *map(_shared, built)])
+    rows.append([("shared memory",), *map(_shared, built)])
     if any(a and a.tensor_memory_columns for a in built):
         columns = [_figure(a, "tensor_memory_columns") for a in built]
         rows.append([("tensor memory columns",), *columns])
-    rows.append([("warps a program",), *(_figure(a, "num_warps") for a in built)])
+    rows.append([("warps",), *(_figure(a, "num_warps") for a in built)])
     rows = [row for row in rows if any(cell != _NONE for cell in row[1:])]
     times = f" x {code.launches}" if code.launches > 1 else ""
     head: list[Cell] = [(Code(code.kernel), times), *((target,) for target in wanted)]
