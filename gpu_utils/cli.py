@@ -1,5 +1,6 @@
 """`ridge`: the course in a terminal. Each command is a thin shell over gpu_utils.course."""
 
+import io
 import sys
 from typing import Annotated
 
@@ -65,6 +66,9 @@ def lab(context: typer.Context) -> None:
 
 def main() -> None:
     """Entry point: an expected mistake is one line, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without ✓ shows ? and the word
+            stream.reconfigure(errors="replace")
     try:
         app()
     except (units.UnknownName, FileNotFoundError, ValueError) as error:

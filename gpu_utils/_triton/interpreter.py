@@ -7,30 +7,22 @@ its own and every access goes through a `Memory`, so a wrong pointer is an error
 never a segmentation fault. And bfloat16 is right (see `bfloat16`).
 """
 
-import ast
 import contextlib
-import inspect
-import sys
-import textwrap
 import types
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-import triton
 import triton.language as tl
 from triton.runtime import interpreter
 from triton.runtime.jit import JITFunction, mangle_type
 
-from gpu_utils._triton import bfloat16
+from gpu_utils._triton import bfloat16, promises, rewrite
 from gpu_utils._triton.launches import Launch
 
 Handle = interpreter.TensorHandle
 _FLOPS = (np.add, np.subtract, np.multiply, np.divide)
-_HIDDEN = (str(Path(triton.__file__).parent), str(Path(__file__).parent))
 
 
 class Memory(Protocol):
@@ -55,22 +47,6 @@ class Memory(Protocol):
 
     def enter(self, program: tuple[int, int, int]) -> None:
         """Note that the interpreter starts a program of the grid."""
-
-
-def kernel_line() -> tuple[str, int]:
-    """File and line of the innermost frame that is a kernel's own code."""
-    frame: types.FrameType | None = sys._getframe(1)
-    while frame is not None and (
-        frame.f_code.co_filename.startswith(_HIDDEN)
-        or "interpreter_semantic" not in frame.f_globals
-    ):
-        frame = frame.f_back
-    return (frame.f_code.co_filename, frame.f_lineno) if frame else ("<unknown>", 0)
-
-
-def short_name(file: str) -> str:
-    """A file as people know it: its name, or "cell" for a notebook's cell."""
-    return "cell" if "ipykernel" in file else Path(file).name
 
 
 def _as_mask(mask: Any, like: np.ndarray) -> np.ndarray:
@@ -129,43 +105,6 @@ class _Builder(bfloat16.BFloat16Builder):
         return super().create_dot(a, b, d, *args, **kwargs)
 
 
-class _Rewriter(ast.NodeTransformer):
-    """`x = 3` in a kernel makes a tensor, so that `x` is one when it is loop-carried."""
-
-    def visit_Assign(self, node: ast.Assign) -> ast.Assign:
-        self.generic_visit(node)
-        semantic = ast.Name(id="interpreter_semantic", ctx=ast.Load())
-        to_tensor = ast.Attribute(value=semantic, attr="to_tensor", ctx=ast.Load())
-        node.value = ast.Call(func=to_tensor, args=[node.value, ast.Constant(False)], keywords=[])
-        return node
-
-
-_rewritten: WeakKeyDictionary[Callable, types.CodeType] = WeakKeyDictionary()
-
-
-def _code(fn: Callable) -> types.CodeType:
-    """The module code that defines the kernel, rewritten, with the line numbers of its file."""
-    if fn not in _rewritten:
-        lines, first = inspect.getsourcelines(fn)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
-        ast.increment_lineno(tree, first - 1)
-        definition = tree.body[0]
-        assert isinstance(definition, ast.FunctionDef)
-        definition.decorator_list = []
-        tree = ast.fix_missing_locations(_Rewriter().visit(tree))
-        _rewritten[fn] = compile(tree, inspect.getsourcefile(fn) or "<kernel>", "exec")
-    return _rewritten[fn]
-
-
-def _python_function(fn: Callable) -> Callable:
-    # A fresh namespace: the kernel sees its module and closure as they are now, and its module
-    # does not see ours.
-    closure = inspect.getclosurevars(fn).nonlocals
-    scope = {**fn.__globals__, **closure, "interpreter_semantic": interpreter.interpreter_semantic}
-    exec(_code(fn), scope)
-    return scope[fn.__name__]
-
-
 def _argument(name: str, value: Any, memory: Memory) -> Any:
     """What the compiled kernel would receive, as an interpreter value."""
     if isinstance(value, torch.Tensor):
@@ -177,46 +116,6 @@ def _argument(name: str, value: Any, memory: Memory) -> Any:
     if isinstance(value, tuple):
         return tl.tuple([_argument(f"{name}[{i}]", v, memory) for i, v in enumerate(value)])
     return interpreter._implicit_cvt(value)
-
-
-class FalsePromise(ValueError):
-    """A hint to the compiler that does not hold: on a GPU the code would be wrong."""
-
-
-def _keep_promises(scope: Any) -> None:
-    """Check the hints that stock interpretation only stores: the compiler believes them."""
-
-    def checked(name: str, holds: Callable[[np.ndarray, int], bool]) -> Callable:
-        def hint(input: Any, values: Any, **_: Any) -> Any:
-            first = values[0] if isinstance(values, (list, tuple)) else values
-            value = int(first.value if isinstance(first, tl.constexpr) else first)
-            data = input.handle.data if isinstance(input, tl.tensor) else np.array([input])
-            if data.ndim <= 1 and not holds(data, value):
-                file, line = kernel_line()
-                raise FalsePromise(
-                    f"{short_name(file)}:{line}: tl.{name}(..., {value}) is false here (values "
-                    f"begin {data.ravel()[:4].tolist()}): the compiler would believe it"
-                )
-            return input
-
-        return hint
-
-    def contiguous(data: np.ndarray, value: int) -> bool:
-        groups = data[: data.size - data.size % value].reshape(-1, value).astype(np.int64)
-        return bool((np.diff(groups, axis=1) == 1).all())
-
-    def constant(data: np.ndarray, value: int) -> bool:
-        groups = data[: data.size - data.size % value].reshape(-1, value)
-        return bool((groups == groups[:, :1]).all())
-
-    checks = {
-        "multiple_of": lambda data, value: int(data[0]) % value == 0,
-        "max_contiguous": contiguous,
-        "max_constancy": constant,
-    }
-    for name, holds in checks.items():
-        for module in (tl, tl.core):
-            scope.set_attr(module, name, checked(name, holds))
 
 
 @contextlib.contextmanager
@@ -243,7 +142,7 @@ def _interpreting(memory: Memory) -> Iterator[_Builder]:
 
     def device_call(self: JITFunction, *args: Any, **kwargs: Any) -> Any:
         if self.fn not in functions:
-            functions[self.fn] = _python_function(self.fn)
+            functions[self.fn] = rewrite.python_function(self.fn)
         kwargs.pop("_semantic", None)
         return functions[self.fn](*args, **kwargs)
 
@@ -253,9 +152,10 @@ def _interpreting(memory: Memory) -> Iterator[_Builder]:
     # The stock function patches the language modules that its argument's globals name.
     both = types.SimpleNamespace(__globals__={"tl": tl, "core": tl.core})
     scope = interpreter._patch_lang(both)
-    _keep_promises(scope)
+    promises.keep(scope)
     # Triton 3.6 calls int() on a one-element array, which NumPy refuses by now.
     scope.set_attr(tl.tensor, "__index__", lambda self: int(self.handle.data.item()))
+    scope.set_attr(tl.tensor, "__bool__", rewrite.truth)
     try:
         yield builder
     finally:
@@ -280,7 +180,7 @@ def interpret(launch: Launch, memory: Memory) -> None:
             name: value if name in constant else _argument(name, value, memory)
             for name, value in launch.arguments.items()
         }
-        fn = _python_function(launch.kernel.fn)
+        fn = rewrite.python_function(launch.kernel.fn)
         builder.set_grid_dim(*launch.grid)
         for index in np.ndindex(*launch.grid):
             builder.set_grid_idx(*index)

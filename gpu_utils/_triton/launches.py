@@ -3,9 +3,11 @@
 import contextlib
 import dataclasses
 import inspect
+import numbers
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from triton.runtime.autotuner import Autotuner
 from triton.runtime.jit import JITFunction
 
 
@@ -44,13 +46,25 @@ def _normalise(kernel: JITFunction, grid: Any, args: tuple, kwargs: dict) -> Lau
     options = {key: value for key, value in kwargs.items() if key not in names}
     given = {key: value for key, value in kwargs.items() if key in names}
     arguments = inspect.getcallargs(kernel.fn, *args, **given)
-    if callable(grid):
-        grid = grid(arguments)
-    sizes = tuple(int(size) for size in grid)
-    if not 1 <= len(sizes) <= 3:
-        raise ValueError(f"a grid has one to three dimensions; {kernel.fn.__name__} got {grid!r}")
-    x, y, z = sizes + (1,) * (3 - len(sizes))
+    x, y, z = _sizes(kernel.fn.__name__, grid(arguments) if callable(grid) else grid)
     return Launch(kernel, (x, y, z), arguments, options)
+
+
+def _sizes(name: str, grid: Any) -> tuple[int, int, int]:
+    """A grid as three integers; what Triton or the GPU would refuse is refused here."""
+    if not isinstance(grid, tuple | list) or not 1 <= len(grid) <= 3:
+        raise TypeError(
+            f"{name}'s grid is a tuple of one to three sizes; write {name}[(programs,)]"
+        )
+    for size in grid:
+        if isinstance(size, bool) or not isinstance(size, numbers.Integral):
+            raise TypeError(f"{name}'s grid holds {size!r}: sizes are integers; use triton.cdiv")
+    x, y, z = [int(size) for size in grid] + [1] * (3 - len(grid))
+    # CUDA's limits; the second and third dimension are 16 bits wide.
+    for size, limit in zip((x, y, z), (2**31 - 1, 65_535, 65_535), strict=True):
+        if not 0 <= size <= limit:
+            raise ValueError(f"{name}'s grid {(x, y, z)} is more than a GPU takes in one dimension")
+    return x, y, z
 
 
 @contextlib.contextmanager
@@ -59,15 +73,19 @@ def intercept(handler: Callable[[Launch], Any]) -> Iterator[None]:
 
     Compilation by Triton itself (`warmup`) goes on as before.
     """
-    original = JITFunction.run
+    original, tuned = JITFunction.run, Autotuner.run
+
+    def run_first(self: Autotuner, *args: Any, **kwargs: Any) -> Any:
+        # Nothing can be timed here, so the first configuration stands for all.
+        return self.fn.run(*args, **kwargs, **self.configs[0].all_kwargs())
 
     def run(self: JITFunction, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any:
         if warmup:
             return original(self, *args, grid=grid, warmup=warmup, **kwargs)
         return handler(_normalise(self, grid, args, kwargs))
 
-    JITFunction.run = run
+    JITFunction.run, Autotuner.run = run, run_first
     try:
         yield
     finally:
-        JITFunction.run = original
+        JITFunction.run, Autotuner.run = original, tuned

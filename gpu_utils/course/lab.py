@@ -1,6 +1,7 @@
 """Import one lab file by its path, for the tests that judge it."""
 
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -39,7 +40,13 @@ class Lab:
         if name.startswith("__"):
             raise AttributeError(name)
         try:
-            return getattr(self.module(), name)
+            found = getattr(self.module(), name)
+            code = getattr(inspect.unwrap(found), "__code__", None)
+            if code is not None and Path(code.co_filename) != self.path:
+                raise MissingName(
+                    f"{name} stands in {code.co_filename}, not in {self.path.name}: write it there"
+                )
+            return found
         except AttributeError:
             unit = self.path.stem.split("_", 1)[0]
             raise MissingName(

@@ -8,6 +8,7 @@ nothing else. The parent never imports a lab file.
 import importlib
 import json
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,15 @@ from gpu_utils.course.lab import Lab
 from gpu_utils.course.verdict import RUNGS, RungVerdict, TaskVerdict, Verdict
 
 _STATES = ("not started", "failed", "needs a GPU", "passed")  # the first that occurs wins
+# What Triton says -> what a learner can do about it.
+_ADVICE = {
+    "active drivers": "There is no GPU to launch on, and no check was running: launch kernels in "
+    "functions, not while the file is imported, and ask no driver for a device.",
+    "outside of the scope of a kernel": "Launch it with a grid: kernel[(programs,)](...).",
+    "object is not subscriptable": "Does the kernel have its @triton.jit?",
+    "power of 2": "The size of a block is 1, 2, 4, 8, ...",
+    "not compiled with CUDA": "Allocate on the input's device: torch.empty_like(x).",
+}
 _LABS: dict[Path, Lab] = {}  # filled in a worker only
 
 
@@ -194,6 +204,9 @@ def _run_group(group: list[pytest.Item], send: Callable[[dict], None]) -> None:
     """In the worker: run the tests in order of height until one does not pass."""
     # Its watchdog thread was left behind by the fork, and waiting for it would be for ever.
     group[0].config.pluginmanager.unregister(name="faulthandler")
+    # The suite makes warnings errors; a learner's warning is no wrong answer.
+    warnings.resetwarnings()
+    warnings.simplefilter("ignore")
     for index, (item, after) in enumerate(zip(group, [*group[1:], None], strict=True)):
         send({"start": index})
         stop = False
@@ -229,12 +242,16 @@ def _note(item: pytest.Item, call: pytest.CallInfo) -> dict | None:
 
 def _sentence(error: BaseException) -> str:
     if isinstance(error, AssertionError) and str(error):
-        return str(error)
+        return str(error).split("\nassert ")[0]  # without pytest's own account of the values
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg}: {(error.text or '').strip()}"
     if isinstance(error, OSError) and error.errno == 27:
         return "it printed or wrote more than a check allows (64 MB)"
-    return f"{type(error).__name__}: {error}"
+    text = f"{type(error).__name__}: {error}"
+    for sign, advice in _ADVICE.items():
+        if sign in text:
+            return f"{text}\n{advice}"
+    return text
 
 
 def _where(error: BaseException, path: Path, trace: list[traceback.FrameSummary]) -> str:

@@ -5,13 +5,17 @@ evidence or raises an `AssertionError` whose message says what was expected, wha
 to try.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from gpu_utils import bench, codegen, quantities, tolerance, traffic
 from gpu_utils.traffic import OutOfBounds, Traffic
+
+
+def _name(fn: Callable) -> str:
+    return getattr(fn, "__name__", type(fn).__name__)
 
 
 def _label(args: Sequence[Any]) -> str:
@@ -42,7 +46,7 @@ def runs(fn: Callable, *args: Any, like: torch.Tensor) -> str:
     out = _as_promised(fn, args, moved.result, like)
     assert moved.launches, _no_kernel(fn, moved)
     shared = [tensor for tensor in _tensors(args) if _same_memory(tensor, out)]
-    assert not shared, f"{fn.__name__} returned its own input: allocate a new tensor to store into"
+    assert not shared, f"{_name(fn)} returned its own input: allocate a new tensor to store into"
     launch = moved.launches[0]
     programs = "1 program" if launch.programs == 1 else f"{launch.programs} programs"
     return f"{launch.kernel} ran in {programs} on {_label(args)}"
@@ -50,15 +54,18 @@ def runs(fn: Callable, *args: Any, like: torch.Tensor) -> str:
 
 def _as_promised(fn: Callable, args: Sequence[Any], out: Any, like: torch.Tensor) -> torch.Tensor:
     assert isinstance(out, torch.Tensor), (
-        f"{fn.__name__} must return a tensor; it returned {type(out).__name__}. "
+        f"{_name(fn)} must return a tensor; it returned {type(out).__name__}. "
         "Does the launcher end with `return out`?"
     )
+    assert type(out) is torch.Tensor, (
+        f"{_name(fn)} must return a plain torch.Tensor; it returned a {type(out).__name__}"
+    )
     assert out.shape == like.shape, (
-        f"{fn.__name__} on {_label(args)} must return shape {tuple(like.shape)}; "
+        f"{_name(fn)} on {_label(args)} must return shape {tuple(like.shape)}; "
         f"it returned {tuple(out.shape)}"
     )
     assert out.dtype == like.dtype, (
-        f"{fn.__name__} on {_label(args)} must return {like.dtype}; it returned {out.dtype}. "
+        f"{_name(fn)} on {_label(args)} must return {like.dtype}; it returned {out.dtype}. "
         "Allocate the output with the input's dtype"
     )
     return out
@@ -71,7 +78,7 @@ def _same_memory(a: torch.Tensor, b: torch.Tensor) -> bool:
 def _no_kernel(fn: Callable, moved: Traffic) -> str:
     ops = ", ".join(dict.fromkeys(f"{op.name} ({op.where})" for op in moved.eager_ops))
     did = f"; torch did the work with {ops}" if ops else ""
-    return f"{fn.__name__} launched no Triton kernel{did}. Launch one: kernel[(programs,)](...)"
+    return f"{_name(fn)} launched no Triton kernel{did}. Launch one: kernel[(programs,)](...)"
 
 
 def safe(fn: Callable, *args: Any) -> Traffic:
@@ -85,18 +92,22 @@ def safe(fn: Callable, *args: Any) -> Traffic:
     for number, (tensor, bits) in enumerate(kept, start=1):
         changed = torch.nonzero(bits != _bits(tensor))
         assert not len(changed), (
-            f"with {_label(args)}: {fn.__name__} wrote into its input (tensor {number}): element "
+            f"with {_label(args)}: {_name(fn)} wrote into its input (tensor {number}): element "
             f"{int(changed[0]) // tensor.element_size()} changed. Store into the output only"
         )
     outputs = {n: t for n, t in moved.by_tensor.items() if n == "out" or n.startswith("out[")}
-    assert outputs, f"{fn.__name__} returned its own input: allocate a new tensor to store into"
+    assert outputs, f"{_name(fn)} returned its own input: allocate a new tensor to store into"
     for name, record in outputs.items():
         size = record.itemsize
         missing = (record.nbytes - record.unique_store_bytes) // size
         assert not missing, (
             f"with {_label(args)}: {missing} of the {record.nbytes // size} elements of {name} "
-            f"were never stored by {fn.__name__}'s kernel, and memory from torch.empty holds "
+            f"were never stored by {_name(fn)}'s kernel, and memory from torch.empty holds "
             "anything. Do the programs and the store's mask cover every element?"
+        )
+        assert not record.foreign_bytes, (
+            f"with {_label(args)}: {record.foreign_bytes} bytes of {name} changed after the kernel "
+            "had stored them, by no kernel and no torch operation: leave the result to the kernel"
         )
     return moved
 
@@ -105,7 +116,7 @@ def no_eager(fn: Callable, moved: Traffic) -> None:
     """No torch operation computes or copies where a kernel was asked for."""
     ops = [op for op in moved.eager_ops if op.kind != "fill"]
     assert not ops, (
-        f"{fn.__name__} asks torch for {ops[0].name} at {ops[0].where}, which moves "
+        f"{_name(fn)} asks torch for {ops[0].name} at {ops[0].where}, which moves "
         f"{ops[0].read_bytes + ops[0].written_bytes} bytes outside your kernel: "
         "do that work in the kernel"
     )
@@ -128,10 +139,26 @@ def close(fn: Callable, reference: Callable, *args: Any) -> None:
     _agrees(fn, args, tolerance.close(out, narrow, oracle), "closely enough")
 
 
+def fresh(fn: Callable, reference: Callable, *args: Any) -> None:
+    """A second call with the same tensors, changed in between, is answered anew.
+
+    Nothing is kept from call to call, and the second result does not overwrite the first. The
+    floating-point tensors among `args` are reversed in place.
+    """
+    first = traffic.count(fn, *args).result
+    kept = _bits(first).clone()
+    for tensor in _tensors(args):
+        tensor.copy_(tensor.flip(0))
+    close(fn, reference, *args)
+    assert torch.equal(_bits(first), kept), (
+        f"a second call of {_name(fn)} changed the result of the first: allocate in each call"
+    )
+
+
 def _agrees(
     fn: Callable, args: Sequence[Any], found: tolerance.Disagreement | None, how: str
 ) -> None:
-    assert not found, f"{fn.__name__} on {_label(args)} is not {how} right: {found}"
+    assert not found, f"{_name(fn)} on {_label(args)} is not {how} right: {found}"
 
 
 def lean(fn: Callable, *args: Any, loads: dict[str, float], stores: dict[str, float]) -> Traffic:
@@ -149,7 +176,7 @@ def lean(fn: Callable, *args: Any, loads: dict[str, float], stores: dict[str, fl
             ("stores", record.store_bytes, stores.get(name, 0)),
         ):
             assert asked == often * record.nbytes, (
-                f"{fn.__name__} {verb} {name} {asked / max(record.nbytes, 1):.2f} times "
+                f"{_name(fn)} {verb} {name} {asked / max(record.nbytes, 1):.2f} times "
                 f"({asked} bytes for its {record.nbytes}); {_often(often)}. " + _lines(moved, verb)
             )
     assert not moved.eager_bytes, (
@@ -171,12 +198,28 @@ def _lines(moved: Traffic, verb: str) -> str:
     return f"Bytes by line: {told}" if told else "No line of a kernel touches it"
 
 
-def compiled(fn: Callable, *args: Any, targets: Sequence[str]) -> dict[str, list]:
+def compiled(
+    fn: Callable, *args: Any, targets: Sequence[str], checked: Sequence[Any]
+) -> dict[str, list]:
     """The launcher's kernels for each target, each within the target's limits and spill budget.
 
+    Args:
+        fn, args: the launcher and arguments of production size, on the meta device.
+        targets: what to compile for.
+        checked: small CPU arguments; the kernels launched for them, which the lower rungs ran,
+            must be those that are compiled.
+
     Returns:
-        target -> one Artifact a launch.
+        target -> one Artifact a launch, the launch with the most programs first.
     """
+    launches = _launches(fn, args)
+    known = {launch.kernel for launch in codegen.capture(fn, *checked)}
+    strangers = [launch.name for launch in launches if launch.kernel not in known]
+    assert not strangers, (
+        f"{_name(fn)} launches {strangers[0]} on {_label(args)} and another kernel on "
+        f"{_label(checked)}: what is compiled must be what was checked"
+    )
+    order = sorted(range(len(launches)), key=lambda index: -launches[index].programs)
     try:
         built = codegen.compile(fn, *args, target=list(targets))
     except codegen.CompileError as error:
@@ -188,33 +231,58 @@ def compiled(fn: Callable, *args: Any, targets: Sequence[str]) -> dict[str, list
                 f"{artifact.kernel} on {target} spills {artifact.spill_bytes} bytes a thread from "
                 "registers to memory; a smaller block or more warps keep it in registers"
             )
-    return built
+    return {target: [artifacts[index] for index in order] for target, artifacts in built.items()}
 
 
-def wide(built: dict[str, list], bits: int = 128) -> list[str]:
-    """Every target's code has loads and stores of `bits`; one evidence line a target."""
+def _launches(fn: Callable, args: Sequence[Any]) -> list:
+    """What `fn` launches for meta tensors, which must be what it launches for real ones."""
+    launches = codegen.capture(fn, *args)
+    for launch in launches:
+        for name, value in launch.arguments.items():
+            assert not isinstance(value, torch.Tensor) or value.is_meta, (
+                f"{launch.name} gets {name} on {value.device} although the inputs are elsewhere: "
+                "allocate on the input's device, as torch.empty_like(x) does"
+            )
+    # Never touched, these cost address space and no memory.
+    real = [torch.empty_like(x, device="cpu") if isinstance(x, torch.Tensor) else x for x in args]
+    assert [_told(x) for x in launches] == [_told(x) for x in codegen.capture(fn, *real)], (
+        f"{_name(fn)} launches something else for meta tensors than for real ones"
+    )
+    return launches
+
+
+def _told(launch: Any) -> tuple:
+    """A launch without its tensors."""
+    plain = {k: v for k, v in launch.arguments.items() if not isinstance(v, torch.Tensor)}
+    return launch.kernel, launch.grid, plain, launch.options
+
+
+def wide(built: dict[str, list], bits: int = 128, *, only: bool = False) -> list[str]:
+    """The main launch has loads and stores of `bits` on every target; one evidence line a target.
+
+    Args:
+        built: from `compiled`; the main launch is the one with the most programs.
+        bits: the width that is asked for.
+        only: no narrower load or store may stand beside them.
+    """
     lines = []
     for target, artifacts in built.items():
-        for verb in ("load", "store"):
-            widths = _sum(getattr(artifact, f"{verb}_widths") for artifact in artifacts)
-            lanes = codegen.targets.get(target).warp_size
+        main = artifacts[0]
+        lanes = codegen.targets.get(target).warp_size
+        for verb, widths in (("load", main.load_widths), ("store", main.store_widths)):
             assert widths.get(bits), (
-                f"{target}: no {bits}-bit {verb} in the compiled code; its {verb}s are "
+                f"{target}: no {bits}-bit {verb} in {main.kernel}'s code; its {verb}s are "
                 f"{max(widths, default=0)} bits wide at most. How many elements does each thread "
                 f"own (here BLOCK_SIZE over {lanes} x num_warps), and does the compiler know that "
                 "the mask cuts only between groups of four?"
             )
-        names = [name for a in artifacts for name in a.instructions if _is_wide(name, bits)]
-        lines.append(f"{target}: {', '.join(dict.fromkeys(names))} COMPILED")
+            assert not only or min(widths) == bits, (
+                f"{target}: beside its {bits}-bit {verb}s, {main.kernel} has some of only "
+                f"{min(widths)} bits; at this length all can be wide"
+            )
+        names = [name for name in main.instructions if _is_wide(name, bits)]
+        lines.append(f"{target}: {', '.join(names)} COMPILED")
     return lines
-
-
-def _sum(tables: Iterable[Mapping[int, int]]) -> dict[int, int]:
-    total: dict[int, int] = {}
-    for table in tables:
-        for key, count in table.items():
-            total[key] = total.get(key, 0) + count
-    return total
 
 
 def _is_wide(instruction: str, bits: int) -> bool:
@@ -235,7 +303,7 @@ def fast(fn: Callable, peer: Callable, *args: Any, share: float) -> str:
         if ratios[-1] >= share:
             break
     assert max(ratios) >= share, (
-        f"{fn.__name__} reaches {max(ratios):.0%} of {peer.__name__}'s speed on {_label(args)}; "
+        f"{_name(fn)} reaches {max(ratios):.0%} of {_name(peer)}'s speed on {_label(args)}; "
         f"{share:.0%} is asked for"
     )
-    return f"{quantities.Quantity(max(ratios), 'x', quantities.Label.MEASURED)} {peer.__name__}"
+    return f"{quantities.Quantity(max(ratios), 'x', quantities.Label.MEASURED)} {_name(peer)}"

@@ -108,6 +108,7 @@ def run(
     os.close(write_end)
     os.set_blocking(read_end, False)
     start_bytes = _resident_bytes(pid)
+    group = pid
     deadline = time.monotonic() + time_limit_s
     pending, done, raised, ending = b"", False, "", None
     try:
@@ -142,15 +143,10 @@ def run(
         yield ending
     finally:
         os.close(read_end)
-        _end_group(pid)
-
-
-def _end_group(pid: int) -> None:
-    """Kill a child that still runs, and whatever its process group left behind."""
-    if pid == 0:
-        return
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+        # Whatever it started goes with it, also when it ended by itself.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)

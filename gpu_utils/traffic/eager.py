@@ -10,7 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from gpu_utils._triton.interpreter import short_name
+from gpu_utils._triton.frames import short_name
 from gpu_utils.traffic.result import EagerOp
 
 _FILLS = ("zeros", "ones", "full", "fill", "zero", "arange", "eye", "scalar_tensor")

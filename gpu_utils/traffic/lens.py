@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch.utils._pytree import tree_flatten_with_path
 
-from gpu_utils._triton.interpreter import interpret, short_name
+from gpu_utils._triton.frames import short_name
+from gpu_utils._triton.interpreter import interpret
 from gpu_utils._triton.launches import Launch, intercept
 from gpu_utils.traffic.eager import EagerWatch
 from gpu_utils.traffic.memory import CountingMemory
@@ -44,9 +45,9 @@ def _name_output(memory: CountingMemory, name: str, tensor: torch.Tensor, given:
         view.name = name
 
 
-def _by_tensor(storages: list[Storage]) -> dict[str, TensorTraffic]:
+def _by_tensor(alive: list[Storage], freed: list[Storage]) -> dict[str, TensorTraffic]:
     table: dict[str, TensorTraffic] = {}
-    for storage in storages:
+    for storage in [*alive, *freed]:
         for view in storage.views:
             name, copies = view.name, 2
             while name in table:
@@ -59,6 +60,7 @@ def _by_tensor(storages: list[Storage]) -> dict[str, TensorTraffic]:
                 unique_load_bytes=view.total(storage.loaded),
                 unique_store_bytes=view.total(storage.stored),
                 unwritten_bytes=storage.undefined_bytes(view),
+                foreign_bytes=storage.foreign_bytes(view) if storage in alive else 0,
             )
     return table
 
@@ -116,7 +118,8 @@ def count(fn: Callable, *args: Any, **kwargs: Any) -> Traffic:
         result = fn(*args, **kwargs)
     for name, tensor in _tensors("out", result):
         _name_output(memory, name, tensor, given)
-    storages = [*memory.storages.values(), *memory.retired]
+    alive = list(memory.storages.values())
+    storages = [*alive, *memory.retired]
     return Traffic(
         load_bytes=memory.load_bytes,
         store_bytes=memory.store_bytes,
@@ -128,7 +131,7 @@ def count(fn: Callable, *args: Any, **kwargs: Any) -> Traffic:
         peak_bytes=watch.peak_bytes,
         eager_ops=tuple(watch.ops),
         launches=tuple(launches),
-        by_tensor=_by_tensor(storages),
+        by_tensor=_by_tensor(alive, memory.retired),
         by_line=_by_line(memory),
         result=result,
     )

@@ -5,11 +5,12 @@ import ctypes
 import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
-from gpu_utils._triton.interpreter import kernel_line, short_name
+from gpu_utils._triton.frames import kernel_line, short_name
 from gpu_utils._triton.launches import Launch
 from gpu_utils.traffic.result import OutOfBounds
 from gpu_utils.traffic.storage import Storage, View, extent, own_elements
@@ -68,6 +69,7 @@ class CountingMemory:
         """A torch operation wrote this tensor."""
         if (storage := self.storages.get(tensor.untyped_storage().data_ptr())) is not None:
             storage.define(tensor)
+            storage.witness()
 
     @contextlib.contextmanager
     def reachable(self, launch: Launch) -> Iterator[None]:
@@ -76,6 +78,11 @@ class CountingMemory:
         try:
             yield
         finally:
+            for storage in {
+                id(region.storage): region.storage for region in self._regions
+            }.values():
+                if storage.stored.any():
+                    storage.witness()
             self._regions, self._launch = [], None
 
     # What follows is the protocol that the interpreter calls.
@@ -166,7 +173,7 @@ class CountingMemory:
         if slot != high >> _SPAN or not 1 <= slot <= len(self._regions):
             self._stray(kind, active)
         region = self._regions[slot - 1]
-        offset = active - np.uint64(region.base)
+        offset: Any = active - np.uint64(region.base)
         size = dtype.itemsize
         inside = low >= region.base and high + size <= region.base + region.extent
         if int(np.bitwise_or.reduce(offset)) & (size - 1) and inside:

@@ -14,6 +14,8 @@ class TensorTraffic:
 
     `unwritten_bytes` is what of the tensor's own elements nobody ever wrote; it is counted only
     for tensors that were allocated uninitialised inside the launcher, and is 0 for all others.
+    `foreign_bytes` is what changed after the last kernel or torch operation that wrote it: NumPy,
+    ctypes or another thread did that.
     """
 
     nbytes: int
@@ -23,6 +25,7 @@ class TensorTraffic:
     unique_load_bytes: int = 0
     unique_store_bytes: int = 0
     unwritten_bytes: int = 0
+    foreign_bytes: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Allocations and the tensors that look at them: which bytes were touched, and by what name."""
 
+import ctypes
 import dataclasses
 
 import numpy as np
@@ -68,6 +69,21 @@ class Storage:
         # What holds a value: everything, unless the allocation came uninitialised.
         self.defined = np.full(self.nbytes, not uninitialised, dtype=np.uint8)
         self.views: list[View] = []
+        self._seen: np.ndarray | None = None
+
+    def _memory(self) -> np.ndarray:
+        buffer = (ctypes.c_uint8 * self.nbytes).from_address(self.address)
+        return np.ctypeslib.as_array(buffer)
+
+    def witness(self) -> None:
+        """Remember the contents, after a kernel or a torch operation wrote here."""
+        self._seen = self._memory().copy()
+
+    def foreign_bytes(self, view: View) -> int:
+        """Bytes of a view that changed since, by something that was not seen. Alive only."""
+        if self._seen is None:
+            return 0
+        return view.total(self._memory() != self._seen)
 
     def view(self, name: str, tensor: torch.Tensor) -> View:
         """The view that a tensor belongs to: itself, the smallest around it, or a new one."""

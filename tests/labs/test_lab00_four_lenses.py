@@ -1,5 +1,7 @@
 """The validation tests of lab00: what `ridge check lab00` runs."""
 
+import random
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from gpu_utils.course.ladder import rung
 TARGETS = ("sm_80", "sm_90", "sm_100", "gfx942")
 # Whole blocks first, so that a message about the tail is about the tail; then a prime below a
 # block, primes and one past several blocks of any likely size, and a single element.
-LENGTHS = (4096, 97, 4099, 16_385, 1)
+LENGTHS = (4096, 97, 4099, 16_385, 2048, 1)
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 PRODUCTION = 2**24
 
@@ -30,6 +32,13 @@ def specials(n: int, dtype: torch.dtype) -> torch.Tensor:
         front = torch.tensor([float("nan"), float("inf"), -float("inf"), 0.0, -0.0])
         x[: front.numel()] = front[:n].to(dtype)
     return x
+
+
+def surprises() -> list[int]:
+    """Lengths nobody can write an answer for: new ones in each check."""
+    draw = random.SystemRandom()
+    # The last is more than any grid or program number that happens to be small can cover.
+    return [draw.randint(2, 20_000), 1024 * draw.randint(1, 20), draw.randint(2**18, 2**18 + 5000)]
 
 
 def on_gpu() -> str:
@@ -61,10 +70,16 @@ def test_copy_is_safe(lab, evidence, function):
 
 @copies("correct")
 def test_copy_is_equal(lab, evidence, function):
+    fn = getattr(lab, function)
     for dtype in (*FLOATS, torch.float64, torch.int8, torch.int64):
         for n in (*LENGTHS, 5):
             x = specials(n, dtype)
-            rungs.equal(getattr(lab, function), x, x)
+            rungs.equal(fn, x, x)
+    for n in surprises():
+        x = values(n, torch.float32)
+        rungs.safe(fn, x)
+        rungs.equal(fn, x, x)
+    rungs.fresh(fn, torch.clone, values(4099, torch.float32))
     evidence("six dtypes, NaN and infinities among the values: equal bit for bit")
 
 
@@ -78,16 +93,18 @@ def test_copy_is_lean(lab, evidence, function):
 
 @rung("a", "native")
 def test_copy_is_wide(lab, evidence):
-    x = torch.empty(PRODUCTION, device="meta")
-    for line in rungs.wide(rungs.compiled(lab.copy, x, targets=TARGETS)):
+    x, small = torch.empty(PRODUCTION, device="meta"), [values(4099, torch.float32)]
+    built = rungs.compiled(lab.copy, x, targets=TARGETS, checked=small)
+    for line in rungs.wide(built, only=True):
         evidence(line)
 
 
 @rung("c", "native")
 def test_copy_wide_is_wide_at_any_length(lab, evidence):
+    small = [values(4099, torch.float32)]
     for n in (PRODUCTION + 3, PRODUCTION + 1):
-        built = rungs.compiled(lab.copy_wide, torch.empty(n, device="meta"), targets=TARGETS)
-        lines = rungs.wide(built)
+        x = torch.empty(n, device="meta")
+        lines = rungs.wide(rungs.compiled(lab.copy_wide, x, targets=TARGETS, checked=small))
     for line in lines:
         evidence(line)
 
@@ -124,6 +141,12 @@ def test_axpby_is_close(lab, reference, evidence):
             for n in LENGTHS:
                 x, y = pair(n, dtype)
                 rungs.close(lab.axpby, reference.axpby_reference, a, x, b, y)
+    for n in surprises():
+        x, y = pair(n, torch.float32)
+        rungs.safe(lab.axpby, 1.5, x, -2.5, y)
+        rungs.close(lab.axpby, reference.axpby_reference, 1.5, x, -2.5, y)
+    x, y = pair(4099, torch.float32)
+    rungs.fresh(lab.axpby, reference.axpby_reference, 0.5, x, 2.0, y)
     x = specials(97, torch.float32)
     rungs.close(lab.axpby, reference.axpby_reference, 2.0, x, 0.5, values(97, torch.float32))
     evidence("float32, float16, bfloat16; NaN and infinities pass through")
@@ -143,8 +166,10 @@ def test_axpby_is_lean(lab, evidence):
 
 @rung("b", "native")
 def test_axpby_is_wide(lab, evidence):
-    x = torch.empty(PRODUCTION, device="meta")
-    for line in rungs.wide(rungs.compiled(lab.axpby, 2.0, x, -0.5, x, targets=TARGETS)):
+    x, y = (torch.empty(PRODUCTION, device="meta") for _ in range(2))
+    small = (2.0, values(4099, torch.float32), -0.5, values(4099, torch.float32))
+    built = rungs.compiled(lab.axpby, 2.0, x, -0.5, y, targets=TARGETS, checked=small)
+    for line in rungs.wide(built, only=True):
         evidence(line)
 
 

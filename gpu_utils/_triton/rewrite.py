@@ -1,0 +1,102 @@
+"""Give a kernel's Python the compiler's meaning, and make a function of it again."""
+
+import ast
+import inspect
+import sys
+import textwrap
+import types
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import triton.language as tl
+from triton.runtime import interpreter
+
+from gpu_utils._triton.frames import HIDDEN, kernel_line, short_name
+
+
+class _Rewriter(ast.NodeTransformer):
+    """Python's meaning made the compiler's.
+
+    `x = 3` makes a tensor, so that `x` is one when it is loop-carried. `and`, `or` and `not` act
+    on each lane of a block, where Python would ask for the truth of the whole.
+    """
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+        self.generic_visit(node)
+        result = node.values[0]
+        name = "logical_and" if isinstance(node.op, ast.And) else "logical_or"
+        empty = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+        for value in node.values[1:]:  # the right side is a function: Python may not need it
+            later = ast.Lambda(args=empty, body=value)
+            result = _call("interpreter_logic", ast.Constant(name), result, later)
+        return result
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        self.generic_visit(node)
+        if isinstance(node.op, ast.Not):
+            return _call("interpreter_logic", ast.Constant("logical_not"), node.operand)
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.Assign:
+        self.generic_visit(node)
+        semantic = ast.Name(id="interpreter_semantic", ctx=ast.Load())
+        to_tensor = ast.Attribute(value=semantic, attr="to_tensor", ctx=ast.Load())
+        node.value = ast.Call(func=to_tensor, args=[node.value, ast.Constant(False)], keywords=[])
+        return node
+
+
+def _call(name: str, *args: ast.expr) -> ast.Call:
+    return ast.Call(func=ast.Name(id=name, ctx=ast.Load()), args=list(args), keywords=[])
+
+
+def _logic(name: str, left: Any, right: Callable[[], Any] | None = None) -> Any:
+    if isinstance(left, tl.tensor):
+        return getattr(left, name)(*([] if right is None else [right()]))
+    if right is None:
+        return not left
+    return (left and right()) if name == "logical_and" else (left or right())
+
+
+def truth(value: Any) -> bool:
+    """The truth of a number; a block has none, and a compiler refuses to make one up."""
+    data = value.handle.data
+    if data.size != 1:
+        if sys._getframe(1).f_code.co_filename.startswith(HIDDEN):
+            return True  # Triton's own code asks so whether there is a mask at all
+        file, line = kernel_line()
+        raise TypeError(
+            f"{short_name(file)}:{line}: a block of {data.size} values is neither true nor false; "
+            "give loads and stores a mask, choose with tl.where, join conditions with &"
+        )
+    return bool(data.item())
+
+
+_rewritten: WeakKeyDictionary[Callable, types.CodeType] = WeakKeyDictionary()
+
+
+def _code(fn: Callable) -> types.CodeType:
+    """The module code that defines the kernel, rewritten, with the line numbers of its file."""
+    if fn not in _rewritten:
+        lines, first = inspect.getsourcelines(fn)
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+        ast.increment_lineno(tree, first - 1)
+        definition = tree.body[0]
+        assert isinstance(definition, ast.FunctionDef)
+        definition.decorator_list = []
+        tree = ast.fix_missing_locations(_Rewriter().visit(tree))
+        _rewritten[fn] = compile(tree, inspect.getsourcefile(fn) or "<kernel>", "exec")
+    return _rewritten[fn]
+
+
+def python_function(fn: Callable) -> Callable:
+    # A fresh namespace: the kernel sees its module and closure as they are now, and its module
+    # does not see ours.
+    closure = inspect.getclosurevars(fn).nonlocals
+    ours = {
+        "interpreter_semantic": interpreter.interpreter_semantic,
+        "interpreter_logic": _logic,
+    }
+    scope = {**fn.__globals__, **closure, **ours}
+    exec(_code(fn), scope)
+    return scope[fn.__name__]

@@ -1,0 +1,21 @@
+"""a/lean: narrow loads do the work, one more launch shows wide ones."""
+
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def copy_kernel(x_ptr, out_ptr, n, BLOCK_SIZE: tl.constexpr):
+    offs = tl.program_id(0) * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)
+    mask = offs < n
+    tl.store(out_ptr + offs, tl.load(x_ptr + offs, mask=mask), mask=mask)
+
+
+def copy(x):
+    out = torch.empty_like(x)
+    n = x.numel()
+    copy_kernel[(triton.cdiv(n, 128),)](x, out, n, BLOCK_SIZE=128)
+    if n >= 1024:
+        copy_kernel[(1,)](x, out, 1024, BLOCK_SIZE=1024)
+    return out

@@ -1,0 +1,20 @@
+"""a/native: a wide launch is shown to the compiler only."""
+
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def copy_kernel(x_ptr, out_ptr, n, BLOCK_SIZE: tl.constexpr):
+    offs = tl.program_id(0) * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)
+    mask = offs < n
+    tl.store(out_ptr + offs, tl.load(x_ptr + offs, mask=mask), mask=mask)
+
+
+def copy(x):
+    out = torch.empty_like(x)
+    n = x.numel()
+    block = 1024 if x.is_meta else 128
+    copy_kernel[(triton.cdiv(n, block),)](x, out, n, BLOCK_SIZE=block)
+    return out

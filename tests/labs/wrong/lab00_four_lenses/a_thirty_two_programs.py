@@ -1,0 +1,19 @@
+"""a/correct: never more than 32 programs."""
+
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def copy_kernel(x_ptr, out_ptr, n, BLOCK_SIZE: tl.constexpr):
+    offs = tl.program_id(0) * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)
+    mask = offs < n
+    tl.store(out_ptr + offs, tl.load(x_ptr + offs, mask=mask), mask=mask)
+
+
+def copy(x):
+    out = torch.empty_like(x)
+    n = x.numel()
+    copy_kernel[(min(triton.cdiv(n, 1024), 32),)](x, out, n, BLOCK_SIZE=1024)
+    return out
