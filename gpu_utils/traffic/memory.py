@@ -5,7 +5,6 @@ import ctypes
 import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -173,10 +172,10 @@ class CountingMemory:
         if slot != high >> _SPAN or not 1 <= slot <= len(self._regions):
             self._stray(kind, active)
         region = self._regions[slot - 1]
-        offset: Any = active - np.uint64(region.base)
+        offset = active - np.uint64(region.base)
         size = dtype.itemsize
         inside = low >= region.base and high + size <= region.base + region.extent
-        if int(np.bitwise_or.reduce(offset)) & (size - 1) and inside:
+        if inside and (offset & np.uint64(size - 1)).any():
             raise ValueError(
                 f"{self._where()}: a {size}-byte {kind} of {region.view.name} at an address "
                 f"that is no multiple of {size}: a GPU faults here"
