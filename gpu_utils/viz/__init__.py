@@ -1,5 +1,28 @@
-"""Pictures of machines and measurements: data in, one drawing out, readable in both themes."""
+"""Pictures of machines and measurements: data in, one drawing out, readable in both themes.
 
-from gpu_utils.viz.machine import machine
+`explore_...` puts controls above such a drawing; what it draws, the plain function of the same
+name draws too.
 
-__all__ = ["machine"]
+>>> from gpu_utils import viz
+>>> from gpu_utils.roofline import matmul_cost
+>>> picture = viz.roofline([viz.Point.of("square", matmul_cost(4096, 4096, 4096))])
+>>> [(answer.roof.name, answer.limiter) for answer in picture.answers][0]
+('H100 SXM5 80GB', 'compute')
+"""
+
+from gpu_utils.viz.explorer import Explorer
+from gpu_utils.viz.machine import Drawing, machine
+from gpu_utils.viz.roofline_explorer import explore_roofline
+from gpu_utils.viz.roofline_plot import PARTS, Roofline, roofline
+from gpu_utils.viz.roofline_points import Point
+
+__all__ = [
+    "PARTS",
+    "Drawing",
+    "Explorer",
+    "Point",
+    "Roofline",
+    "explore_roofline",
+    "machine",
+    "roofline",
+]

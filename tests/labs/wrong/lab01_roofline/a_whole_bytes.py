@@ -1,0 +1,32 @@
+"""a/correct: half a byte an element is rounded down to none."""
+
+from gpu_utils.roofline import OpCost
+
+
+def check_positive(**values):
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be above 0, got {value}")
+
+
+def elementwise_cost(elements, inputs, flops_per_element, bytes_per_element):
+    check_positive(elements=elements, bytes_per_element=bytes_per_element)
+    return OpCost(flops_per_element * elements, (inputs + 1) * elements * int(bytes_per_element))
+
+
+def softmax_cost(rows, columns, bytes_per_element):
+    check_positive(rows=rows, columns=columns, bytes_per_element=bytes_per_element)
+    return OpCost(5 * rows * columns, 2 * rows * columns * int(bytes_per_element))
+
+
+def matmul_cost(m, n, k, bytes_per_element):
+    check_positive(m=m, n=n, k=k, bytes_per_element=bytes_per_element)
+    return OpCost(2 * m * n * k, (m * k + k * n + m * n) * int(bytes_per_element))
+
+
+def mlp_cost(batch, d_model, d_hidden, bytes_per_element):
+    check_positive(batch=batch, d_model=d_model, d_hidden=d_hidden)
+    check_positive(bytes_per_element=bytes_per_element)
+    flops = 4 * batch * d_model * d_hidden + batch * d_hidden
+    moved = 2 * d_model * d_hidden + 2 * batch * d_model
+    return OpCost(flops, moved * int(bytes_per_element))
