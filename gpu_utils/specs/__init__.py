@@ -8,7 +8,17 @@
 'vendor'
 """
 
+from gpu_utils.specs.measured import Achieved, achieved
 from gpu_utils.specs.model import GPUSpec, Source, UnknownFigureError
 from gpu_utils.specs.table import UnknownPartError, get, names
 
-__all__ = ["GPUSpec", "Source", "UnknownFigureError", "UnknownPartError", "get", "names"]
+__all__ = [
+    "Achieved",
+    "GPUSpec",
+    "Source",
+    "UnknownFigureError",
+    "UnknownPartError",
+    "achieved",
+    "get",
+    "names",
+]

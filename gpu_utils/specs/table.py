@@ -10,7 +10,7 @@ from typing import Any
 
 from gpu_utils.specs.model import GPUSpec, Source
 
-__all__ = ["UnknownPartError", "get", "names"]
+__all__ = ["UnknownPartError", "get", "names", "source"]
 
 _PARTS = importlib.resources.files(__package__) / "parts"
 _SOURCES = "sources.toml"
@@ -56,6 +56,11 @@ def get(name: str) -> GPUSpec:
     raise UnknownPartError(f"no part is called {name!r}: {hint}known: {', '.join(parts)}")
 
 
+def source(key: str, note: str = "") -> Source:
+    """The source that the tables name by `key`."""
+    return Source(**_sources()[key], note=note)
+
+
 def _words(text: str) -> list[str]:
     return re.findall(r"[a-z0-9]+", text.lower())
 
@@ -87,20 +92,24 @@ def _nearest(name: str) -> str | None:
 
 @functools.cache
 def _load() -> Mapping[str, GPUSpec]:
-    sources = _read(_SOURCES)
     files = sorted(entry.name for entry in _PARTS.iterdir() if entry.name.endswith(".toml"))
     return {
-        file.removesuffix(".toml"): _spec(file.removesuffix(".toml"), _read(file), sources)
+        file.removesuffix(".toml"): _spec(file.removesuffix(".toml"), _read(file))
         for file in files
         if file != _SOURCES
     }
+
+
+@functools.cache
+def _sources() -> dict[str, Any]:
+    return _read(_SOURCES)
 
 
 def _read(file: str) -> dict[str, Any]:
     return tomllib.loads((_PARTS / file).read_text(encoding="utf-8"))
 
 
-def _spec(id: str, document: dict[str, Any], sources: dict[str, Any]) -> GPUSpec:
+def _spec(id: str, document: dict[str, Any]) -> GPUSpec:
     peaks, figures = document["peak_flops_per_s"], document["figures"]
     rows = figures | {f"peak_flops_per_s.{dtype}": row for dtype, row in peaks.items()}
     return GPUSpec(
@@ -109,9 +118,6 @@ def _spec(id: str, document: dict[str, Any], sources: dict[str, Any]) -> GPUSpec
         vendor=document["vendor"],
         peak_flops_per_s={dtype: row["value"] for dtype, row in peaks.items()},
         accumulate={d: row["accumulate"] for d, row in peaks.items() if "accumulate" in row},
-        sources={
-            field: Source(**sources[row["source"]], note=row.get("note", ""))
-            for field, row in rows.items()
-        },
+        sources={field: source(row["source"], row.get("note", "")) for field, row in rows.items()},
         **{field: row["value"] for field, row in figures.items()},
     )
