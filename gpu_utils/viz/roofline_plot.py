@@ -44,7 +44,8 @@ def roofline(
 
     Raises:
         UnknownPartError: No part has such a name.
-        ValueError: A point was timed on a part that is not among `parts`, or beats its roof.
+        ValueError: A point was timed on a part that is not among `parts`, or beats its roof; or
+            there are more parts than a picture can tell apart without colour.
 
     >>> from gpu_utils.roofline import axpby_cost
     >>> roofline([Point.of("axpby", axpby_cost(1000), dtype="fp32")], ["h100"], "fp32")
@@ -54,6 +55,9 @@ def roofline(
     - H100 SXM5 80GB: memory-bound (ridge 20.0 FLOP/byte), at most 838 GFLOP/s MODELLED, 1.25 % of \
 the fp32 peak, 3.58 ns or more
     """
+    most = len(roofline_svg.DASHES)
+    if len(parts) > most:
+        raise ValueError(f"a roofline tells {most} parts apart, and {len(parts)} were given")
     theirs = roofs(parts, dtype)
     found, said = answers(points, theirs), roofline_lines.of_points(points, theirs)
     head = [(f"roofline of {dtype}",), *map(roofline_lines.of_roof, theirs)]

@@ -208,12 +208,16 @@ class TestPicture:
         assert element(picture).get("role") == "img"
 
     def test_parts_differ_without_colour(self):
-        names = specs.names()
+        names = specs.names()[:7]
         picture = roofline([], names)
         roofs = [node for node in all_of(picture, "path") if node.get("stroke") == "#0072B2"]
         assert len({node.get("stroke-dasharray") for node in roofs}) == len(names)
         markers = [node for node in all_of(picture, "path") if "translate" in str(node.attrib)]
         assert len({node.get("d") for node in markers}) == len(names)
+
+    def test_more_parts_than_can_be_told_apart_are_refused(self):
+        with pytest.raises(ValueError, match="tells 8 parts apart, and 9 were given"):
+            roofline([], ["h100"] * 9)
 
     @pytest.mark.parametrize("count", [0, 1, 3, 7])
     def test_names_of_parts_and_points_do_not_touch(self, count):
