@@ -1,4 +1,4 @@
-"""The speed lens: time a callable on the device that its tensors are on.
+"""The speed lens: time a callable on the device that its tensors are on, or the machine itself.
 
 What cannot be timed honestly is refused: a Triton kernel on CPU tensors is interpreted, and its
 time would say nothing about a GPU.
@@ -9,7 +9,16 @@ time would say nothing about a GPU.
 ('cpu', True)
 """
 
+from gpu_utils.bench.ceilings import Ceilings, CeilingsError, SweepPoint, ceilings
 from gpu_utils.bench.lens import InterpretedKernelError, measure
 from gpu_utils.bench.timing import Timing
 
-__all__ = ["InterpretedKernelError", "Timing", "measure"]
+__all__ = [
+    "Ceilings",
+    "CeilingsError",
+    "InterpretedKernelError",
+    "SweepPoint",
+    "Timing",
+    "ceilings",
+    "measure",
+]
