@@ -71,6 +71,6 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     try:
         app()
-    except (units.UnknownName, FileNotFoundError, ValueError) as error:
+    except (units.UnknownName, OSError, ValueError) as error:
         print(f"ridge: {error}", file=sys.stderr)
         sys.exit(2)

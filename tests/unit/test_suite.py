@@ -256,7 +256,7 @@ def test_a_test_that_never_reports_failed():
 def sanitized(text):
     """Apply the rules as nbval does: pairs of lines, in order, re.sub each."""
     rules = re.findall(r"^regex: (.*)$\n^replace: (.*)$", SANITIZE.read_text("ascii"), re.MULTILINE)
-    assert len(rules) == 4
+    assert len(rules) == 5
     for regex, replace in rules:
         text = re.sub(regex, replace, text)
     return text
@@ -303,4 +303,4 @@ def test_the_rules_hold_in_nbval_itself():
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     command = [sys.executable, "-W", "ignore", "-c", code, str(SANITIZE)]
     answer = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert answer.stdout.strip() == "4", answer.stderr
+    assert answer.stdout.strip() == "5", answer.stderr
