@@ -21,6 +21,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import textwrap
 import time
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -136,19 +137,15 @@ class Ceilings:
         fields = json.loads(line)
         return cls(**fields | {"sweep": tuple(SweepPoint(**point) for point in fields["sweep"])})
 
-    def __str__(self) -> str:
-        said = [
-            f"{name} {Quantity(rate, unit, Label.MEASURED)}"
-            for name, rate, unit in (
-                ("read", self.read_bytes_per_s, "B/s"),
-                ("copy", self.copy_bytes_per_s, "B/s"),
-                *((dtype, rate, "FLOP/s") for dtype, rate in self.flops_per_s.items()),
-            )
-        ]
-        return ", ".join(said)
-
     def __repr__(self) -> str:
-        return f"Ceilings({self})"  # no raw digits: they would differ in every saved notebook
+        """One ceiling a line, and the note; no raw digits, which would differ in every notebook."""
+        rates = (
+            ("read", self.read_bytes_per_s, "B/s"),
+            ("copy", self.copy_bytes_per_s, "B/s"),
+            *((dtype, rate, "FLOP/s") for dtype, rate in self.flops_per_s.items()),
+        )
+        said = [f"{name:<6}{Quantity(rate, unit, Label.MEASURED)}" for name, rate, unit in rates]
+        return "\n".join([*said, *textwrap.wrap(self.note, 88)])
 
 
 def ceilings(budget_s: float = 15) -> Ceilings:
