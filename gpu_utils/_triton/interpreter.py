@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+import triton.compiler.code_generator  # noqa: F401  it keeps tl's builtins: not while patched
 import triton.language as tl
 from triton.runtime import interpreter
 from triton.runtime.jit import JITFunction, mangle_type

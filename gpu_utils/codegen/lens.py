@@ -56,10 +56,11 @@ def _refusal(raw: "RawArtifact", target: Target) -> str:
     """Return what Triton says when it is asked to launch `raw` on `target`; "" if it fits."""
     from gpu_utils._triton import compiler
 
-    limits = (
+    limits = [
         (raw.shared_bytes, target.shared_limit_bytes, "shared memory"),
         (raw.tensor_memory_columns, target.tensor_memory_columns, "tensor memory"),
-    )
+        (raw.num_warps * target.warp_size, 1024, "threads"),  # of one block, on every target here
+    ]
     for required, limit, resource in limits:
         if required > limit:
             return compiler.out_of_resources(required, limit, resource)

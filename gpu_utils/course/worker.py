@@ -5,6 +5,7 @@ whatever its exit code says: a lab that calls `os._exit(0)` does not pass.
 """
 
 import contextlib
+import ctypes
 import dataclasses
 import faulthandler
 import json
@@ -18,6 +19,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 _POLL_S = 0.05
 _PRINT_LIMIT_BYTES = 64 * 10**6  # of any one file the child writes, captured prints included
 
@@ -36,6 +38,15 @@ def _resident_bytes(pid: int) -> int:
             return int(file.read().split()[1]) * resource.getpagesize()
     except (OSError, IndexError):  # it just ended
         return 0
+
+
+def _read(line: bytes) -> dict | None:
+    """A message; None for what this module did not write."""
+    with contextlib.suppress(ValueError):
+        message = json.loads(line)
+        if isinstance(message, dict):
+            return message
+    return None
 
 
 def _ending(status: int) -> Ending:
@@ -58,6 +69,8 @@ def _child(
     """Never returns: the child leaves by `os._exit`, past the parent's exit handlers."""
     code = 1
     try:
+        # A child whose parent is interrupted or killed must not run on.
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         os.setsid()  # its own process group, so that its children can be ended with it
         limit = _resident_bytes(os.getpid()) + memory_limit_bytes
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
@@ -129,7 +142,10 @@ def run(
                     pending += chunk
             *lines, pending = pending.split(b"\n")
             for line in lines:
-                message = json.loads(line)
+                message = _read(line)
+                if message is None:
+                    ending = Ending("crashed", "it wrote into the checker's own pipe")
+                    break
                 if "done" in message:
                     done = True
                 elif "raised" in message:

@@ -71,7 +71,7 @@ def test_copy_is_safe(lab, evidence, function):
 @copies("correct")
 def test_copy_is_equal(lab, evidence, function):
     fn = getattr(lab, function)
-    for dtype in (*FLOATS, torch.float64, torch.int8, torch.int64):
+    for dtype in (*FLOATS, torch.float64, torch.int8, torch.int32, torch.int64):
         for n in (*LENGTHS, 5):
             x = specials(n, dtype)
             rungs.equal(fn, x, x)
@@ -80,7 +80,7 @@ def test_copy_is_equal(lab, evidence, function):
         rungs.safe(fn, x)
         rungs.equal(fn, x, x)
     rungs.fresh(fn, torch.clone, values(4099, torch.float32))
-    evidence("six dtypes, NaN and infinities among the values: equal bit for bit")
+    evidence("seven dtypes, NaN and infinities among the values: equal bit for bit")
 
 
 @copies("lean")
@@ -147,8 +147,11 @@ def test_axpby_is_close(lab, reference, evidence):
         rungs.close(lab.axpby, reference.axpby_reference, 1.5, x, -2.5, y)
     x, y = pair(4099, torch.float32)
     rungs.fresh(lab.axpby, reference.axpby_reference, 0.5, x, 2.0, y)
-    x = specials(97, torch.float32)
-    rungs.close(lab.axpby, reference.axpby_reference, 2.0, x, 0.5, values(97, torch.float32))
+    x, y = specials(97, torch.float32), values(97, torch.float32)
+    for a, b in ((2.0, 0.5), (0.0, 1.0), (1.0, 0.0), (1.0, -1.0)):  # 0 times NaN is NaN
+        rungs.close(lab.axpby, reference.axpby_reference, a, x, b, y)
+        rungs.close(lab.axpby, reference.axpby_reference, b, y, a, x)
+        rungs.close(lab.axpby, reference.axpby_reference, a, x, b, x)
     evidence("float32, float16, bfloat16; NaN and infinities pass through")
 
 
