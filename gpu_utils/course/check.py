@@ -70,11 +70,18 @@ def judge(
             *(f"--task={task.id}" for task in tasks),
             str(unit.test_file),
         ]
+        Path(folder, "scratch").mkdir()
         trouble = _run(command, log, len(tasks) * len(sides) * limit_s + _SLACK_S)
         lines = report.read_text("utf-8").splitlines() if report.exists() else []
         found = [TaskVerdict.from_dict(json.loads(line)) for line in lines]
         missing = trouble or _tail(log)
-    known = {(verdict.side, verdict.task): verdict for verdict in found}
+    known: dict[tuple[str, str], TaskVerdict] = {}
+    for verdict in found:
+        key = verdict.side, verdict.task
+        if key in known:  # the file under judgement can write into the report, too
+            why = "there is more than one verdict on it; does the file write to the report?"
+            verdict = _no_verdict(unit, verdict.side, unit.task(verdict.task), why)
+        known[key] = verdict
     return [
         known.get((side, task.id)) or _no_verdict(unit, side, task, missing)
         for side in sides
@@ -90,6 +97,7 @@ def _run(command: list[str], log: Path, seconds: float) -> str:
         **kept,
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # nbval alone costs seconds to import
         "PYTHONDONTWRITEBYTECODE": "1",
+        "TMPDIR": str(log.parent / "scratch"),  # what a lab file leaves there goes with the check
         _INSIDE: "1",
     }
     with open(log, "wb") as out:

@@ -5,18 +5,22 @@ through here. A worker that crashes, hangs or eats memory costs its own task a v
 nothing else. The parent never imports a lab file.
 """
 
+import functools
 import importlib
 import json
+import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from _pytest.runner import runtestprotocol
 
-from gpu_utils.course import units, worker
+from gpu_utils.codegen import cache
+from gpu_utils.course import guard, units, worker
+from gpu_utils.course.guard import Guard, Seal, Tampered
 from gpu_utils.course.lab import Lab
 from gpu_utils.course.verdict import RUNGS, RungVerdict, TaskVerdict, Verdict
 
@@ -30,7 +34,12 @@ _ADVICE = {
     "power of 2": "The size of a block is 1, 2, 4, 8, ...",
     "not compiled with CUDA": "Allocate on the input's device: torch.empty_like(x).",
 }
-_LABS: dict[Path, Lab] = {}  # filled in a worker only
+# Parts of the judge that are imported at first use.
+_LATE = (
+    *("gpu_utils._triton.compiler", "gpu_utils._triton.interpreter"),
+    *("gpu_utils.codegen.disassemble", "gpu_utils.card"),
+)
+_labs: dict[Path, Lab] = {}  # filled in a worker only
 
 
 def rung(task: str, name: str) -> pytest.MarkDecorator:
@@ -74,14 +83,14 @@ def _unit_of(item: pytest.Item) -> units.Unit:
 def lab(request: pytest.FixtureRequest) -> Lab:
     """The lab file under judgement; imported once in each task's own worker."""
     path = lab_file(_unit_of(request.node), request.param)
-    return _LABS.setdefault(path, Lab(path))
+    return _labs.setdefault(path, Lab(path))
 
 
 @pytest.fixture
 def reference(request: pytest.FixtureRequest) -> Lab:
     """The solution's file, for the reference functions that the learner's file also shows."""
     path = _unit_of(request.node).solution_file
-    return _LABS.setdefault(path, Lab(path))
+    return _labs.setdefault(path, Lab(path))
 
 
 @pytest.fixture
@@ -97,6 +106,7 @@ class Climb:
         self.config = config
         self.groups: dict[tuple[str, str, str], list[pytest.Item]] = {}
         self.verdicts: list[TaskVerdict] = []
+        self.seal: Seal | None = None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         wanted = self.config.getoption("--task")
@@ -131,8 +141,10 @@ class Climb:
         seconds = self.config.getoption("--ladder-time-limit") or limits.time_limit_s
         found: dict[str, list[dict]] = {}
         running = group[0]
+        self.seal = self.seal or _seal(item for items in self.groups.values() for item in items)
+        watch = functools.partial(_guard, limits, lab_file(limits, side), self.seal)
         messages = worker.run(
-            lambda send: _run_group(group, send),
+            lambda send: _run_group(group, send, watch),
             time_limit_s=seconds,
             memory_limit_bytes=limits.memory_limit_bytes,
         )
@@ -200,24 +212,56 @@ def _lost(item: pytest.Item, sentence: str) -> pytest.TestReport:
     )
 
 
-def _run_group(group: list[pytest.Item], send: Callable[[dict], None]) -> None:
+def _seal(items: Iterable[pytest.Item]) -> Seal:
+    """Of all that judges: the course's modules, and the tests themselves."""
+    for name in _LATE:  # those that are imported at first use, too
+        importlib.import_module(name)
+    ours = [module for name, module in sys.modules.items() if name.startswith("gpu_utils")]
+    return Seal([*ours, *{item.module for item in items}])  # type: ignore[attr-defined]
+
+
+def _guard(unit: units.Unit, path: Path, seal: Seal) -> None:
+    """In the worker: from now on the lab file at `path` is watched."""
+    if path != unit.solution_file:
+        reference = _labs.setdefault(unit.solution_file, Lab(unit.solution_file))
+        seal.add(reference.module())
+    root = units.root()
+    closed = [root / "solutions"] if path.parent != root / "solutions" else []
+    kept = [root / "gpu_utils", root / "tests", root / "solutions", cache.directory()]
+    guard.install(Guard(path, seal, closed, kept))
+
+
+def _run_group(
+    group: list[pytest.Item], send: Callable[[dict], None], watch: Callable[[], None]
+) -> None:
     """In the worker: run the tests in order of height until one does not pass."""
     # Its watchdog thread was left behind by the fork, and waiting for it would be for ever.
     group[0].config.pluginmanager.unregister(name="faulthandler")
     # The suite makes warnings errors; a learner's warning is no wrong answer.
     warnings.resetwarnings()
     warnings.simplefilter("ignore")
+    watch()
     for index, (item, after) in enumerate(zip(group, [*group[1:], None], strict=True)):
         send({"start": index})
         stop = False
         for report in runtestprotocol(item, log=False, nextitem=after):
             report.sections = [(name, text[-2000:]) for name, text in report.sections]
+            _distrust(report)
             data = item.config.hook.pytest_report_to_serializable(config=item.config, report=report)
             send({"report": data})
             note = getattr(report, "ridge", None)
             stop = stop or (note is not None and note["state"] in ("failed", "not started"))
         if stop and not (after is not None and _rung(after) == _rung(item)):
             return
+
+
+def _distrust(report: Any) -> None:
+    """A test that passed while its judge was tampered with has failed."""
+    try:
+        guard.verify()
+    except Tampered as error:
+        report.outcome, report.longrepr = "failed", str(error)
+        report.ridge = {"state": "failed", "message": str(error)}
 
 
 def _note(item: pytest.Item, call: pytest.CallInfo) -> dict | None:

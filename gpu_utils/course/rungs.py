@@ -5,12 +5,15 @@ evidence or raises an `AssertionError` whose message says what was expected, wha
 to try.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from gpu_utils import bench, codegen, quantities, tolerance, traffic
+from gpu_utils._triton.launches import Launch, intercept
 from gpu_utils.traffic import OutOfBounds, Traffic
 
 
@@ -45,6 +48,7 @@ def runs(fn: Callable, *args: Any, like: torch.Tensor) -> str:
         return "a kernel was launched"
     out = _as_promised(fn, args, moved.result, like)
     assert moved.launches, _no_kernel(fn, moved)
+    _own_kernels(fn, args)
     shared = [tensor for tensor in _tensors(args) if _same_memory(tensor, out)]
     assert not shared, f"{_name(fn)} returned its own input: allocate a new tensor to store into"
     launch = moved.launches[0]
@@ -79,6 +83,19 @@ def _no_kernel(fn: Callable, moved: Traffic) -> str:
     ops = ", ".join(dict.fromkeys(f"{op.name} ({op.where})" for op in moved.eager_ops))
     did = f"; torch did the work with {ops}" if ops else ""
     return f"{_name(fn)} launched no Triton kernel{did}. Launch one: kernel[(programs,)](...)"
+
+
+def _own_kernels(fn: Callable, args: Sequence[Any]) -> None:
+    """What is launched stands beside the launcher: somebody else's kernel is no answer."""
+    home = inspect.unwrap(fn).__code__.co_filename
+    caught: list[Launch] = []
+    with intercept(caught.append):
+        fn(*args)
+    for launch in caught:
+        assert launch.file == home, (
+            f"{_name(fn)} launches {launch.name} of {Path(launch.file).name}: "
+            f"write the kernel in {Path(home).name}"
+        )
 
 
 def safe(fn: Callable, *args: Any) -> Traffic:
@@ -143,13 +160,18 @@ def fresh(fn: Callable, reference: Callable, *args: Any) -> None:
     """A second call with the same tensors, changed in between, is answered anew.
 
     Nothing is kept from call to call, and the second result does not overwrite the first. The
-    floating-point tensors among `args` are reversed in place.
+    tensors among `args` are reversed in place, and keep their address and version.
     """
-    first = traffic.count(fn, *args).result
-    kept = _bits(first).clone()
+    before = traffic.count(fn, *args)
+    first, kept = before.result, _bits(before.result).clone()
     for tensor in _tensors(args):
-        tensor.copy_(tensor.flip(0))
+        tensor.data.copy_(tensor.flip(0))  # .data: a memo keyed by `_version` sees no change
     close(fn, reference, *args)
+    again = traffic.count(fn, *args)
+    assert again.launches == before.launches, (
+        f"called again with the same tensors, {_name(fn)} does not launch what it launched first: "
+        "keep nothing from call to call"
+    )
     assert torch.equal(_bits(first), kept), (
         f"a second call of {_name(fn)} changed the result of the first: allocate in each call"
     )

@@ -1,27 +1,32 @@
 """Run something in a forked child with a time and a memory limit, and hear its last words.
 
-The child sends JSON lines through a pipe. A child that ends without saying "done" has crashed,
-whatever its exit code says: a lab that calls `os._exit(0)` does not pass.
+The child sends JSON lines through a pipe. Each begins with a word that only this module knows:
+what a lab file writes into the pipe is no message. A child that ends without saying "done" has
+crashed, whatever its exit code says: a lab that calls `os._exit(0)` does not pass.
 """
 
 import contextlib
-import ctypes
 import dataclasses
 import faulthandler
 import json
 import os
 import resource
-import select
+import secrets
+import selectors
 import signal
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
-_POLL_S = 0.05
+from gpu_utils.course import keeper
+
+Send = Callable[[dict[str, Any]], None]
+
 _PRINT_LIMIT_BYTES = 64 * 10**6  # of any one file the child writes, captured prints included
+_PIPE_LIMIT_BYTES = 64 * 10**6  # of all messages
+_KEEPER_SLACK_S = 30.0  # for ending what is left below the keeper
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,47 +37,16 @@ class Ending:
     sentence: str = ""
 
 
-def _resident_bytes(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/statm") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except (OSError, IndexError):  # it just ended
-        return 0
-
-
-def _read(line: bytes) -> dict | None:
-    """A message; None for what this module did not write."""
-    with contextlib.suppress(ValueError):
-        message = json.loads(line)
-        if isinstance(message, dict):
-            return message
-    return None
-
-
-def _ending(status: int) -> Ending:
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        what = {signal.SIGSEGV: "a segmentation fault", signal.SIGABRT: "an abort"}
-        name = what.get(number, signal.Signals(number).name)  # type: ignore[call-overload]
-        return Ending("crashed", f"the process died of {name}")
-    code = os.waitstatus_to_exitcode(status)
-    return Ending(
-        "crashed",
-        f"the process ended by itself with exit code {code} before the check was over; "
-        "does the file call sys.exit or os._exit?",
-    )
-
-
-def _child(
-    body: Callable[[Callable[[dict], None]], None], pipe: int, memory_limit_bytes: int
-) -> None:
-    """Never returns: the child leaves by `os._exit`, past the parent's exit handlers."""
+def _live(
+    body: Callable[[Send], None], pipe: int, word: bytes, memory_limit_bytes: int
+) -> NoReturn:
+    """Be the worker: leave by `os._exit`, past the parent's exit handlers."""
     code = 1
     try:
-        # A child whose parent is interrupted or killed must not run on.
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-        os.setsid()  # its own process group, so that its children can be ended with it
-        limit = _resident_bytes(os.getpid()) + memory_limit_bytes
+        # A worker whose keeper is killed must not run on.
+        keeper.die_with_parent(signal.SIGKILL, os.getppid())
+        os.setsid()  # an interrupt in the terminal goes to the checker alone
+        limit = keeper.resident_bytes(os.getpid()) + memory_limit_bytes
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
         resource.setrlimit(resource.RLIMIT_FSIZE, (_PRINT_LIMIT_BYTES, _PRINT_LIMIT_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -82,7 +56,7 @@ def _child(
             torch.set_num_threads(1)
 
         def send(message: dict[str, Any]) -> None:
-            data = json.dumps(message).encode() + b"\n"
+            data = word + json.dumps(message).encode() + b"\n"
             while data:
                 data = data[os.write(pipe, data) :]
 
@@ -96,73 +70,134 @@ def _child(
         os._exit(code)
 
 
-def run(
-    body: Callable[[Callable[[dict], None]], None],
-    *,
-    time_limit_s: float,
-    memory_limit_bytes: int,
-) -> Iterator[dict | Ending]:
-    """Yield the messages that `body(send)` sends from its child; the last item is an `Ending`.
-
-    Args:
-        body: runs in the child with a function that sends one JSON-able dict.
-        time_limit_s: wall-clock seconds, after which the child and its children are killed.
-        memory_limit_bytes: what the child may hold beyond what it started with.
-    """
-    read_end, write_end = os.pipe()
+def _start(
+    body: Callable[[Send], None], word: bytes, time_limit_s: float, memory_limit_bytes: int
+) -> tuple[int, int, int]:
+    """Fork the keeper, which forks the worker; the keeper's pid, and both their pipes to read."""
+    messages, from_worker = os.pipe()
+    report, from_keeper = os.pipe()
+    parent = os.getpid()
     with warnings.catch_warnings():
         # Python 3.12 warns that a child of a threaded process may deadlock; this one runs
         # its own code on one thread and is killed at the deadline.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
-        os.close(read_end)
-        _child(body, write_end, memory_limit_bytes)
-    os.close(write_end)
-    os.set_blocking(read_end, False)
-    start_bytes = _resident_bytes(pid)
-    group = pid
-    deadline = time.monotonic() + time_limit_s
-    pending, done, raised, ending = b"", False, "", None
+
+        def work() -> NoReturn:
+            for pipe in (messages, report, from_keeper):  # not the worker's
+                os.close(pipe)
+            _live(body, from_worker, word, memory_limit_bytes)
+
+        try:
+            how = keeper.keep(
+                work,
+                parent=parent,
+                time_limit_s=time_limit_s,
+                memory_limit_bytes=memory_limit_bytes,
+            )
+            os.write(from_keeper, how.encode())
+        finally:
+            os._exit(0)
+    os.close(from_worker)
+    os.close(from_keeper)
+    os.set_blocking(messages, False)
+    return pid, messages, report
+
+
+def _ending(how: str, time_limit_s: float, memory_limit_bytes: int) -> Ending:
+    """What a keeper's report means, for a worker that did not say how it ended."""
+    if how == "time":
+        return Ending("timed out", f"still running after {time_limit_s:g} s")
+    if how == "memory":
+        return Ending("crashed", f"it took more than {memory_limit_bytes / 1e9:g} GB of memory")
+    if not how.startswith("exit "):
+        return Ending("crashed", "the process that watches over the check was killed")
+    status = int(how.removeprefix("exit "))
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        what = {signal.SIGSEGV: "a segmentation fault", signal.SIGABRT: "an abort"}
+        name = what.get(number, signal.Signals(number).name)  # type: ignore[call-overload]
+        return Ending("crashed", f"the process died of {name}")
+    code = os.waitstatus_to_exitcode(status)
+    return Ending(
+        "crashed",
+        f"the process ended by itself with exit code {code} before the check was over; "
+        "does the file call sys.exit or os._exit?",
+    )
+
+
+class _Inbox:
+    """The messages of one worker, as they come in."""
+
+    def __init__(self, pipe: int, word: bytes) -> None:
+        self.pipe, self.word = pipe, word
+        self.closed = self.done = False
+        self.raised = ""
+        self._pending, self._received = b"", 0
+
+    def read(self) -> Iterator[dict]:
+        """What has come; `ValueError` for what the worker's own `send` did not write."""
+        with contextlib.suppress(BlockingIOError):
+            while chunk := os.read(self.pipe, 1 << 16):
+                self._received += len(chunk)
+                if self._received > _PIPE_LIMIT_BYTES:
+                    raise ValueError("a flood")
+                *lines, self._pending = (self._pending + chunk).split(b"\n")
+                for line in lines:
+                    if not line.startswith(self.word):
+                        raise ValueError("not a message")
+                    message = json.loads(line.removeprefix(self.word))
+                    self.done = self.done or "done" in message
+                    self.raised = message.get("raised", self.raised)
+                    if not ("done" in message or "raised" in message):
+                        yield message
+            self.closed = True
+
+
+def run(
+    body: Callable[[Send], None],
+    *,
+    time_limit_s: float,
+    memory_limit_bytes: int,
+) -> Iterator[dict | Ending]:
+    """Yield the messages that `body(send)` sends from its child; the last item is an `Ending`.
+
+    Whatever the child started has ended by then, too.
+
+    Args:
+        body: runs in the child with a function that sends one JSON-able dict.
+        time_limit_s: wall-clock seconds, after which the child and its children are killed.
+        memory_limit_bytes: what they may hold together beyond what the child started with.
+    """
+    word = f"{secrets.token_hex(16)} ".encode()
+    pid, messages, report = _start(body, word, time_limit_s, memory_limit_bytes)
+    inbox = _Inbox(messages, word)
+    give_up = time.monotonic() + time_limit_s + _KEEPER_SLACK_S
+    how: str | None = None
     try:
-        while ending is None:
-            select.select([read_end], [], [], _POLL_S)
-            exited, status = os.waitpid(pid, os.WNOHANG)
-            if exited:
-                ending = _ending(status)
-                pid = 0
-            elif time.monotonic() > deadline:
-                ending = Ending("timed out", f"still running after {time_limit_s:g} s")
-            elif _resident_bytes(pid) - start_bytes > memory_limit_bytes:
-                limit = f"{memory_limit_bytes / 1e9:g} GB"
-                ending = Ending("crashed", f"it took more than {limit} of memory")
-            # What was sent before the end counts, so the pipe is emptied after the look.
-            with contextlib.suppress(BlockingIOError):
-                while chunk := os.read(read_end, 1 << 16):
-                    pending += chunk
-            *lines, pending = pending.split(b"\n")
-            for line in lines:
-                message = _read(line)
-                if message is None:
-                    ending = Ending("crashed", "it wrote into the checker's own pipe")
-                    break
-                if "done" in message:
-                    done = True
-                elif "raised" in message:
-                    raised = f"it was ended by {message['raised']}"
-                else:
-                    yield message
-        if done:
-            ending = Ending("done")
-        elif raised:
-            ending = Ending("crashed", raised)
-        yield ending
+        with selectors.DefaultSelector() as ready:
+            for pipe in (messages, report):
+                ready.register(pipe, selectors.EVENT_READ)
+            while how is None:
+                come = {key.fd for key, _ in ready.select(max(0, give_up - time.monotonic()))}
+                if report in come or not come:
+                    how = os.read(report, 100).decode() if come else ""
+                # After the report: nobody is left to write, so this is all there is.
+                yield from inbox.read()
+                if inbox.closed and messages in come:
+                    ready.unregister(messages)
+        if inbox.done:
+            yield Ending("done")
+        elif inbox.raised:
+            yield Ending("crashed", f"it was ended by {inbox.raised}")
+        else:
+            yield _ending(how, time_limit_s, memory_limit_bytes)
+    except ValueError:
+        yield Ending("crashed", "it wrote into the checker's own pipe")
     finally:
-        os.close(read_end)
-        # Whatever it started goes with it, also when it ended by itself.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
-        if pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)  # the keeper ends all below it first
+        os.close(messages)
+        os.close(report)  # nobody listens any more, so that nobody waits for being heard
+        os.waitpid(pid, 0)

@@ -14,6 +14,7 @@ from triton.experimental.gluon.language.nvidia.hopper import warpgroup_mma
 
 from gpu_utils import codegen
 from gpu_utils._triton import compiler
+from gpu_utils.course import rungs
 from tests.unit.codegen.kernels import copy, matmul, meta
 
 LIMIT = 3
@@ -139,6 +140,11 @@ def test_a_compiler_that_aborts_costs_a_message():
     assert "sm_80 does not have this instruction" in caught.value.hint
     (artifact,) = codegen.compile(hopper_only, target="sm_90")
     assert artifact.opcodes["HGMMA"] == 4  # 64 x 64 x 64 in steps of 16
+
+
+def test_a_check_outlives_a_compiler_that_aborts():
+    with pytest.raises(AssertionError, match=r"the compiler aborted \(SIGABRT\)"):
+        rungs.compiled(hopper_only, targets=["sm_80"], checked=())
 
 
 def test_the_other_targets_are_kept_when_one_fails():

@@ -2,27 +2,14 @@
 
 import json
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from gpu_utils.course import progress, units
 from gpu_utils.course.check import check, judge
-
-GOOD_KERNEL = """
-import os, sys, time, torch, triton, triton.language as tl
-
-@triton.jit
-def copy_kernel(x_ptr, out_ptr, n, BLOCK_SIZE: tl.constexpr):
-    offs = tl.program_id(0) * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)
-    mask = offs < n
-    tl.store(out_ptr + offs, tl.load(x_ptr + offs, mask=mask), mask=mask)
-
-def good_copy(x):
-    out = torch.empty_like(x)
-    copy_kernel[(triton.cdiv(x.numel(), 1024),)](x, out, x.numel(), BLOCK_SIZE=1024)
-    return out
-"""
+from tests.unit.course.labfiles import GOOD_KERNEL, judge_files, judge_paths
 
 # What the file does -> the state, the rung, and words that the message must hold.
 HOSTILE = {
@@ -74,6 +61,21 @@ HOSTILE = {
         + "copy = good_copy\n", "failed", "safe", "store outside out", "",
     ),
     "eager torch": ("def copy(x):\n    return x + 0\n", "failed", "runs", "aten.add", ""),
+    "40 GB": (
+        "import torch\ndef copy(x):\n    return torch.ones(10**10)\n",
+        "failed", "runs", "you tried to allocate 40000000000 bytes", ":3",
+    ),
+    "40 GB of bytes": (
+        "def copy(x):\n    return bytearray(40 * 10**9)\n", "failed", "runs", "MemoryError", ":2",
+    ),
+    "a gigabyte of print": (
+        "def copy(x):\n    for _ in range(1000): print('x' * 10**6)\n",
+        "failed", "runs", "64 MB", ":2",
+    ),
+    "an option no compiler takes": (
+        GOOD_KERNEL.replace("BLOCK_SIZE=1024)", "BLOCK_SIZE=1024, num_ctas=3)")
+        + "copy = good_copy\n", "failed", "native", "num_ctas > 1 requires", "",
+    ),
     "a kernel no compiler takes": (
         GOOD_KERNEL.replace("    mask = offs < n", "    mask = offs < n\n    print([1, 'a', offs])")
         + "copy = good_copy\n", "failed", "native", "copy_kernel", "",
@@ -84,15 +86,8 @@ HOSTILE = {
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory):
     """All hostile files in one run, each a side of its own: name -> TaskVerdict."""
-    folder = tmp_path_factory.mktemp("hostile")
-    unit = units.find("lab00")[0]
-    paths = {}
-    for number, (name, (text, *_)) in enumerate(HOSTILE.items()):
-        paths[name] = folder / f"file{number}.py"
-        paths[name].write_text(text, "utf-8")
-    sides = [str(path) for path in paths.values()]
-    found = {v.side: v for v in judge(unit, [unit.task("a")], sides, time_limit_s=8)}
-    return {name: found[str(path)] for name, path in paths.items()}
+    texts = {name: text for name, (text, *_) in HOSTILE.items()}
+    return judge_files(tmp_path_factory.mktemp("hostile"), texts, time_limit_s=8)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -104,6 +99,64 @@ def test_a_hostile_file_gets_a_verdict_that_teaches(verdicts, name):
     assert (stop.state, stop.rung) == (state, rung), told
     assert words in stop.message, told
     assert where in stop.where, told
+
+
+def running(command):
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    return [line for line in listed.stdout.splitlines() if line == command]
+
+
+# What a correct file does besides, which costs it nothing and leaves nothing behind.
+STRANGE = {
+    "threads that never end": (
+        "import threading\n"
+        "def copy(x):\n"
+        "    for _ in range(4): threading.Thread(target=threading.Event().wait).start()\n"
+        "    return good_copy(x)\n"
+    ),
+    # Each is forked twice, so that its parent is gone, and has left the session and the group.
+    "fifty orphans": (
+        "for _ in range(50):\n"
+        "    if os.fork() == 0:\n"
+        "        os.setsid()\n"
+        "        if os.fork() == 0:\n"
+        "            os.execvp('sleep', ['sleep', '27.1828'])\n"
+        "        os._exit(0)\n"
+        "    os.wait()\n"
+        "copy = good_copy\n"
+    ),
+    "a file that removes itself": "copy = good_copy\nos.remove(__file__)\n",
+    "a file that is saved meanwhile": "copy = good_copy\nopen(__file__, 'w').close()\n",
+    "a temporary folder": "import tempfile\nprint(tempfile.mkdtemp())\ncopy = good_copy\n",
+}
+
+
+def test_strange_things_that_are_no_mistake(tmp_path, monkeypatch):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # so that TMPDIR is asked again
+    found = judge_files(tmp_path, {name: GOOD_KERNEL + text for name, text in STRANGE.items()})
+    assert {name: verdict.state for name, verdict in found.items()} == dict.fromkeys(
+        STRANGE, "passed"
+    ), "\n".join(line for verdict in found.values() for line in verdict.lines())
+    assert running("sleep 27.1828") == []
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_name_in_any_script_will_do_and_a_missing_file_is_named(tmp_path):
+    names = {
+        "good": ("labor für Zoë 複製 ✓.py", GOOD_KERNEL + "copy = good_copy\n"),
+        "wrong": ("Лаба 1.py", "def copy(x):\n    return 1 / 0\n"),
+        "gone": ("gone.py", None),
+    }
+    for name, text in names.values():
+        if text is not None:
+            (tmp_path / name).write_text(text, "utf-8")
+    found = judge_paths({key: tmp_path / name for key, (name, _) in names.items()})
+    assert found["good"].state == "passed"
+    assert found["wrong"].stopped_at.where.endswith("Лаба 1.py:2 in copy")
+    assert found["gone"].stopped_at.rung == "runs"
+    assert "gone.py" in found["gone"].stopped_at.message
 
 
 def test_a_red_task_does_not_hide_the_next(tmp_path):
@@ -143,8 +196,7 @@ def test_nothing_is_left_running(tmp_path):
     )
     verdict = check("lab00:a", side=str(path), time_limit_s=3)
     assert verdict.tasks[0].state == "timed out"
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    assert "sleep 31.4159" not in listed.stdout
+    assert running("sleep 31.4159") == []
 
 
 def test_unknown_names_list_the_known_ones():

@@ -1,5 +1,6 @@
 """A forked worker: its messages arrive, its end is told apart, its limits hold."""
 
+import contextlib
 import os
 import time
 
@@ -22,6 +23,47 @@ def test_a_message_larger_than_a_pipe_arrives_whole():
     (message, ending) = run(lambda send: send({"text": "x" * 10**6}))
     assert len(message["text"]) == 10**6
     assert ending.how == "done"
+
+
+def test_a_flood_of_messages_ends_the_worker():
+    *_, ending = run(lambda send: [send({"text": "x" * 10**6}) for _ in range(100)])
+    assert ending == worker.Ending("crashed", "it wrote into the checker's own pipe")
+
+
+def test_what_is_written_past_send_is_no_message():
+    def forge(send):
+        for number in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/self/fd/{number}").startswith("pipe:"):
+                    os.write(int(number), b'{"done": true}\n')
+
+    *_, ending = run(forge)
+    assert ending == worker.Ending("crashed", "it wrote into the checker's own pipe")
+
+
+def test_memory_is_counted_over_all_that_a_worker_starts():
+    def hoard(send):
+        for _ in range(4):  # each of them holds less than the limit
+            if os.fork() == 0:
+                kept = bytearray(2 * 10**8)
+                kept[:: 1 << 12] = b"x" * len(kept[:: 1 << 12])  # touch every page
+                time.sleep(60)
+        time.sleep(60)
+
+    *_, ending = run(hoard, memory_limit_bytes=5 * 10**8)
+    assert ending == worker.Ending("crashed", "it took more than 0.5 GB of memory")
+
+
+def test_a_consumer_that_stops_listening_leaves_nobody_behind():
+    messages = worker.run(
+        lambda send: [send({"pid": os.getpid()}), time.sleep(60)],
+        time_limit_s=60.0,
+        memory_limit_bytes=10**9,
+    )
+    pid = next(messages)["pid"]
+    messages.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 def test_torch_computes_in_a_worker_after_its_parent_did():

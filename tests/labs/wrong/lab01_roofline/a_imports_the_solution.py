@@ -1,4 +1,4 @@
-"""a/correct: the solution's own file answers."""
+"""a/runs: the solution's own file answers."""
 
 import importlib.util
 
