@@ -68,8 +68,7 @@ class GPUSpec:
         memory_side_cache_bytes: The cache behind the L2 that all of a part shares (AMD's Infinity
             Cache); 0 if there is none.
         shared_bytes_per_sm: Shared memory (LDS on AMD) of one SM.
-        exp2_per_clock_per_sm: Results of the special-function unit, which has one rate for exp2,
-            sine and reciprocal.
+        exp2_per_clock_per_sm: Results of exp2 from the special-function units of one SM.
         tdp_w: Of the part alone: not of a superchip, a board or a rack.
         transistors: Of all dies of the part.
         die_area_mm2: Of all dies of the part.
