@@ -8,17 +8,20 @@
 'vendor'
 """
 
+from gpu_utils.specs.devices import Device, detect
 from gpu_utils.specs.measured import Achieved, achieved
 from gpu_utils.specs.model import GPUSpec, Source, UnknownFigureError
 from gpu_utils.specs.table import UnknownPartError, get, names
 
 __all__ = [
     "Achieved",
+    "Device",
     "GPUSpec",
     "Source",
     "UnknownFigureError",
     "UnknownPartError",
     "achieved",
+    "detect",
     "get",
     "names",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 
 from gpu_utils.specs.model import GPUSpec, Source
 
-__all__ = ["UnknownPartError", "get", "names", "source"]
+__all__ = ["UnknownPartError", "fitting", "get", "names", "source"]
 
 _PARTS = importlib.resources.files(__package__) / "parts"
 _SOURCES = "sources.toml"
@@ -33,8 +33,9 @@ def get(name: str) -> GPUSpec:
     """The part that `name` means, however it is written.
 
     Case, spaces and punctuation do not matter. An id, a word that only one part has, and the name
-    that a driver reports all do. A word that a part does not have rules it out, so that "H100 PCIe"
-    is not taken for the SXM part.
+    that a driver reports all do. A word that a part does not have rules it out, so that "H100 NVL"
+    is not taken for the SXM part; nor is a number cut short, so that "H20" is not taken for an H200
+    and "L40" not for an L40S. "H100" and "A100" alone mean the parts that most people mean.
 
     Raises:
         UnknownPartError: No part or several have this name; the message lists them.
@@ -42,10 +43,7 @@ def get(name: str) -> GPUSpec:
     >>> get("h100 sxm").id, get("RTX4090").id, get("NVIDIA A100-SXM4-80GB").id
     ('h100-sxm5-80gb', 'rtx-4090', 'a100-sxm-80gb')
     """
-    parts = _load()
-    words = _words(name)
-    exact = [spec for spec in parts.values() if "".join(words) in _exact_names(spec)]
-    found = exact or [spec for spec in parts.values() if words and _has_all(spec, words)]
+    found = [spec for spec in fitting(name) if _is_called(spec, name)] or fitting(name)
     if len(found) == 1:
         return found[0]
     if found:
@@ -53,7 +51,17 @@ def get(name: str) -> GPUSpec:
         raise UnknownPartError(f"{name!r} could be any of {candidates}; say which")
     nearest = _nearest(name)
     hint = f"did you mean {nearest!r}? " if nearest else ""
-    raise UnknownPartError(f"no part is called {name!r}: {hint}known: {', '.join(parts)}")
+    raise UnknownPartError(f"no part is called {name!r}: {hint}known: {', '.join(_load())}")
+
+
+def fitting(name: str) -> list[GPUSpec]:
+    """All parts that `name` does not rule out, however it is written."""
+    words = _words(name)
+    return [
+        spec
+        for spec in _load().values()
+        if _is_called(spec, name) or (words and all(_has(spec, word) for word in words))
+    ]
 
 
 def source(key: str, note: str = "") -> Source:
@@ -65,15 +73,30 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[a-z0-9]+", text.lower())
 
 
-def _exact_names(spec: GPUSpec) -> set[str]:
-    return {"".join(_words(spec.id)), "".join(_words(spec.name))}
+def _is_called(spec: GPUSpec, name: str) -> bool:
+    return "".join(_words(name)) in {
+        "".join(_words(known)) for known in (spec.id, spec.name, *_also()[spec.id])
+    }
 
 
-def _has_all(spec: GPUSpec, words: list[str]) -> bool:
-    """Whether every word begins a word of the part, or begins its id written without breaks."""
+def _has(spec: GPUSpec, word: str) -> bool:
+    """Whether a part has a word, or its id begins with it where it is written without breaks."""
     known = _words(f"{spec.id} {spec.name} {spec.architecture} {spec.memory_type}")
-    known.append("".join(_words(spec.id)))
-    return all(any(have.startswith(word) for have in known) for word in words)
+    return any(_means(word, have) for have in known) or _begins(word, _words(spec.id))
+
+
+def _means(word: str, have: str) -> bool:
+    """Letters may be cut short ("sxm" for "sxm5"), never a number ("h20" for "h200")."""
+    return word == have or (word.isalpha() and have.startswith(word))
+
+
+def _begins(word: str, parts: list[str]) -> bool:
+    """Whether `word` is the first of `parts` run together, as "h100sxm" is."""
+    for index, part in enumerate(parts):
+        before = "".join(parts[:index])
+        if word.startswith(before) and _means(word.removeprefix(before), part):
+            return True
+    return False
 
 
 def _nearest(name: str) -> str | None:
@@ -98,6 +121,12 @@ def _load() -> Mapping[str, GPUSpec]:
         for file in files
         if file != _SOURCES
     }
+
+
+@functools.cache
+def _also() -> Mapping[str, list[str]]:
+    """Names that a driver or a person uses and that the part's own words do not give."""
+    return {part: _read(f"{part}.toml").get("also", []) for part in _load()}
 
 
 @functools.cache

@@ -149,7 +149,7 @@ class Answer:
     """What a point comes to on one part.
 
     Attributes:
-        limiter: Which of the two limits binds.
+        limiter: Which of the limits binds.
         attainable: The roof above the point, in FLOP/s.
         least: The least time.
         reached: FLOP/s of the run that was timed; None without one.
@@ -158,7 +158,7 @@ class Answer:
 
     point: Point
     roof: Roof
-    limiter: Literal["memory", "compute"]
+    limiter: Literal["memory", "L2", "compute"]
     attainable: Quantity
     least: Quantity
     reached: Quantity | None

@@ -1,6 +1,10 @@
 """Costs and bounds against arithmetic done by hand."""
 
+import dataclasses
 import doctest
+import importlib
+import inspect
+import itertools
 import math
 
 import pytest
@@ -8,9 +12,22 @@ import pytest
 from gpu_utils import roofline, specs
 from gpu_utils.roofline import OpCost
 
+ROOMS = ("attention", "bounds", "cost", "layers", "rowwise")
 
-def test_the_docstrings_run():
-    assert doctest.testmod(roofline).failed == 0
+
+@pytest.mark.parametrize("name", ["", *(f".{room}" for room in ROOMS)])
+def test_the_docstrings_run(name):
+    ran = doctest.testmod(importlib.import_module(f"gpu_utils.roofline{name}"))
+    assert ran.failed == 0
+    assert ran.attempted > 0
+
+
+def test_the_package_offers_what_its_rooms_do():
+    for room in ROOMS:
+        module = importlib.import_module(f"gpu_utils.roofline.{room}")
+        shared = {"bytes_per_element", "check_sizes"}  # among the rooms
+        assert set(module.__all__) - shared <= set(roofline.__all__)
+    assert all(inspect.getdoc(getattr(roofline, name)) for name in roofline.__all__[1:])
 
 
 @pytest.mark.parametrize(
@@ -36,10 +53,94 @@ def test_the_docstrings_run():
         (roofline.matmul_cost(8192, 8192, 8192), 2**40, 3 * 2**27),
         # B=2, D=3, H=5: 4*30 + 10 FLOPs; weights 30 and activations 12 elements of 2 bytes.
         (roofline.mlp_cost(2, 3, 5), 130, 84),
+        # The same, gated: 6*30 + 2*10 FLOPs; weights 45.
+        (roofline.mlp_cost(2, 3, 5, gated=True), 200, 114),
+        # 3 x 5 elements, 4 FLOPs each; 30 in and out and 5 weights of 2 bytes.
+        (roofline.rmsnorm_cost(3, 5), 60, 70),
+        (roofline.rmsnorm_cost(1, 1, "fp32"), 4, 12),
+        # x and residual in, both results out: 60 and 5 weights.
+        (roofline.add_rmsnorm_cost(3, 5), 75, 130),
+        # T=2, D=3, H=5, E=4, A=1, two matrices: router 2*2*3*4 = 48; per token 4*15 + 5 and 2*3 to
+        # weight: 2*71 = 142. Router 12, 2 experts of 30, activations 12: 84 elements of 2 bytes.
+        (roofline.moe_cost(2, 3, 5, experts=4, active=1, touched=2, gated=False), 190, 168),
+        # Gated, A=2 and all 4 read: per token and expert 6*15 + 10 + 6 = 106: 48 + 4*106.
+        # 12 + 4*45 + 12 = 204 elements.
+        (roofline.moe_cost(2, 3, 5, experts=4, active=2, touched=4), 472, 408),
+        # One expert is a gated MLP with a router of one column: 2*6 + 2*6 FLOPs and 3 weights more.
+        (roofline.moe_cost(2, 3, 5, experts=1, active=1), 200 + 12 + 12, 114 + 6),
     ],
 )
 def test_costs(cost, flops, moved):
     assert (cost.flops, cost.bytes) == (flops, moved)
+
+
+@pytest.mark.parametrize(
+    ("cost", "flops", "moved"),
+    [
+        # B=1, H=2, Nq=3, Nk=4, D=5: 12 scores a head, 4*2*12*5 FLOPs; q and o 60, k and v 80
+        # elements of 2 bytes.
+        (roofline.attention_cost(1, 2, 3, 4, 5), 480, 280),
+        (roofline.attention_cost(7, 2, 3, 4, 5), 7 * 480, 7 * 280),
+        # Causal, bottom right: 2 + 3 + 4 = 9 of the 12; the bytes stay.
+        (roofline.attention_cost(1, 2, 3, 4, 5, causal=True), 360, 280),
+        # One head of k and v for two of q: 60 + 40 elements.
+        (roofline.attention_cost(1, 2, 3, 4, 5, kv_heads=1), 480, 200),
+        # Six rows' logarithms in float32.
+        (roofline.attention_cost(1, 2, 3, 4, 5, lse=True), 480, 280 + 24),
+        (roofline.attention_cost(1, 2, 3, 4, 5, "fp32"), 480, 560),
+        # 5/2 of the FLOPs; q, o, do, dq 120 and k, v, dk, dv 160 elements; six logarithms.
+        (roofline.attention_backward_cost(1, 2, 3, 4, 5), 1200, 560 + 24),
+        (roofline.attention_backward_cost(1, 2, 3, 4, 5, causal=True), 900, 584),
+        (roofline.attention_backward_cost(1, 2, 3, 4, 5, kv_heads=1), 1200, 400 + 24),
+        # H=4, Hkv=2, caches of 3 and 7, D=5: 4*4*5*10 FLOPs; k and v 2*2*5*10 = 200, q and o
+        # 2*2*4*5 = 80 elements of 2 bytes.
+        (roofline.decode_attention_cost(2, 4, 10, 5, kv_heads=2), 800, 560),
+        (roofline.decode_attention_cost(1, 1, 1, 1), 4, 8),
+    ],
+)
+def test_costs_of_attention(cost, flops, moved):
+    assert (cost.flops, cost.bytes) == (flops, moved)
+
+
+@pytest.mark.parametrize(("queries", "keys"), list(itertools.product((1, 2, 5, 7), repeat=2)))
+def test_causal_pairs_are_those_that_the_mask_leaves(queries, keys):
+    seen = sum(k <= q + keys - queries for q in range(queries) for k in range(keys))
+    assert roofline.attention_pairs(queries, keys, causal=True) == seen
+    assert roofline.attention_pairs(queries, keys) == queries * keys
+
+
+def test_decoding_is_attention_with_one_query():
+    one = roofline.attention_cost(3, 8, 1, 100, 64, kv_heads=2)
+    assert roofline.decode_attention_cost(3, 8, 300, 64, kv_heads=2) == one
+    # One query at the bottom right sees all.
+    assert roofline.attention_cost(3, 8, 1, 100, 64, kv_heads=2, causal=True) == one
+
+
+def test_a_prompt_calculates_and_a_step_loads():
+    # 4096 tokens of 32 heads, 8 of keys: 4*32*128*4096*4097/2 FLOPs causal over 2*2*128*4096*40
+    # bytes is 1639; a step has 4.
+    h100 = specs.get("h100")
+    prompt = roofline.attention_cost(1, 32, 4096, 4096, 128, kv_heads=8, causal=True)
+    step = roofline.decode_attention_cost(1, 32, 4096, 128, kv_heads=8)
+    assert round(prompt.intensity) == 1639
+    assert round(step.intensity) == 4
+    assert roofline.bound(prompt, h100, "bf16").limiter == "compute"
+    assert roofline.bound(step, h100, "bf16").limiter == "memory"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "experts", "active", "touched"),
+    [
+        (1, 8, 2, 2),
+        (1000, 8, 2, 8),
+        (5, 4, 4, 4),
+        (3, 2, 1, 1.75),  # of 8 ways to choose, 2 touch one expert and 6 both: (2 + 12) / 8
+        # Two tokens, two of four each: they share 0, 1 or 2 with odds 1, 4, 1: (4 + 12 + 2) / 6.
+        (2, 4, 2, 3),
+    ],
+)
+def test_experts_touched(tokens, experts, active, touched):
+    assert roofline.experts_touched(tokens, experts, active) == pytest.approx(touched)
 
 
 def test_intensity():
@@ -107,6 +208,49 @@ def test_a_large_matmul_is_bound_by_arithmetic():
     assert str(found) == "1.11 ms MODELLED, compute-bound (memory 120 µs, compute 1.11 ms)"
 
 
+def test_requests_may_bind_where_memory_does_not():
+    # 4096 cubed in bf16, tiles of 128 x 128: A and B are requested 32 times, 2 * 32 * 2^25 = 2^31
+    # bytes, and 2^25 written; / 7219e9 = 302 us. Memory moves 3 * 2^25 bytes in 49.4 us, and the
+    # A100 calculates 2^37 FLOPs in 440.5 us.
+    a100, cost = specs.get("a100"), roofline.matmul_cost(4096, 4096, 4096)
+    found = roofline.bound(cost, a100, "bf16", l2_bytes=2**31 + 2**25)
+    assert found.l2_time_s == pytest.approx(302e-6, rel=1e-3)
+    assert found.memory_time_s == pytest.approx(49.4e-6, rel=1e-3)
+    assert found.limiter == "compute"
+    assert found.time_s == found.compute_time_s == pytest.approx(440.5e-6, rel=1e-3)
+    # Tiles of 64 x 64 request twice as much.
+    small = roofline.bound(cost, a100, "bf16", l2_bytes=2**32 + 2**25)
+    assert small.limiter == "L2"
+    assert small.time_s == small.l2_time_s == pytest.approx(599.6e-6, rel=1e-3)
+    assert str(small) == "600 µs MODELLED, L2-bound (memory 49.4 µs, L2 600 µs, compute 441 µs)"
+    # Without requests nothing is said of the L2.
+    assert roofline.bound(cost, a100, "bf16").l2_time_s is None
+    assert "L2" not in str(roofline.bound(cost, a100, "bf16"))
+
+
+def test_an_l2_of_unknown_bandwidth_is_named():
+    cost, h100 = roofline.copy_cost(1000), specs.get("h100")
+    with pytest.raises(specs.UnknownFigureError, match="l2_bandwidth_bytes_per_s of NVIDIA H100"):
+        roofline.bound(cost, h100, "fp32", l2_bytes=8000)
+    # One that was measured fills the gap.
+    known = dataclasses.replace(h100, l2_bandwidth_bytes_per_s=5.5e12)
+    assert roofline.bound(cost, known, "fp32", l2_bytes=55).l2_time_s == pytest.approx(1e-11)
+    for wrong in (-1, math.inf, math.nan):
+        with pytest.raises(ValueError, match="l2_bytes must be finite and not negative"):
+            roofline.bound(cost, known, "fp32", l2_bytes=wrong)
+
+
+def test_equal_times_are_memory_bound():
+    even = specs.GPUSpec(
+        id="even",
+        name="even",
+        peak_flops_per_s={"fp32": 1e12},
+        memory_bandwidth_bytes_per_s=1e12,
+        l2_bandwidth_bytes_per_s=1e12,
+    )
+    assert roofline.bound(OpCost(8, 8), even, "fp32", l2_bytes=8).limiter == "memory"
+
+
 def test_the_same_layer_changes_sides_with_batch_and_machine():
     def limiter(batch, part):
         return roofline.bound(
@@ -144,3 +288,14 @@ def test_bad_input_is_refused():
     for wrong in (-1, math.inf, math.nan):
         with pytest.raises(ValueError, match="not negative"):
             OpCost(wrong, 1)
+    with pytest.raises(ValueError, match="heads must be a multiple of kv_heads, got 8 and 3"):
+        roofline.attention_cost(1, 8, 4, 4, 64, kv_heads=3)
+    with pytest.raises(ValueError, match="kv_heads must be at least 1, got 0"):
+        roofline.decode_attention_cost(1, 8, 4, 64, kv_heads=0)
+    with pytest.raises(ValueError, match="queries must be at least 1, got 0"):
+        roofline.attention_backward_cost(1, 8, 0, 4, 64)
+    with pytest.raises(ValueError, match="active must be at most experts, got 9 of 8"):
+        roofline.moe_cost(1, 8, 8, experts=8, active=9)
+    for wrong in (1, 7):  # fewer than one token needs, and more than three tokens can
+        with pytest.raises(ValueError, match=r"touched must be from 2 \(active\) to 6 .* got"):
+            roofline.moe_cost(3, 8, 8, experts=8, active=2, touched=wrong)
