@@ -3,11 +3,9 @@
 PYTEST_DONT_REWRITE: learners read these messages, and pytest would add its own lines to them.
 """
 
-import inspect
 import math
 import random
 import re
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,89 +15,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gpu_utils import bench, roofline, specs, traffic
 from gpu_utils.course import rungs
+from gpu_utils.course.answers import called, own_work, refused, returned, shown, written
 from gpu_utils.course.ladder import rung
 from gpu_utils.quantities import Label, Quantity
 from gpu_utils.roofline import Bound, OpCost
 from gpu_utils.specs import GPUSpec
 
 # For pure functions "safe" means: what makes no sense is refused by name, nothing is invented.
-
-
-def called(fn: Callable, *args: Any) -> str:
-    return f"{fn.__name__}({', '.join(map(_shown, args))})"
-
-
-def _shown(arg: Any) -> str:
-    if isinstance(arg, OpCost):
-        return f"OpCost({arg.flops:g}, {arg.bytes:g})"
-    return f"{arg:g}" if isinstance(arg, float) else getattr(arg, "id", repr(arg))
-
-
-def returned(fn: Callable, kind: type, *args: Any) -> Any:
-    """What `fn` returns, which must be a `kind` that holds numbers where numbers belong."""
-    found = fn(*args)
-    assert isinstance(found, kind), (
-        f"{called(fn, *args)} must return {kind.__name__}(...); it returned {found!r}"
-    )
-    return found
-
-
-def refused(fn: Callable, args: tuple, errors: tuple, *names: str) -> None:
-    """`fn(*args)` raises one of `errors`, and its message has one of `names`."""
-    kinds = " or ".join(error.__name__ for error in errors)
-    try:
-        found = fn(*args)
-    except Exception as error:
-        told = f"{called(fn, *args)} raises {type(error).__name__}: {error}"
-        right, text = isinstance(error, errors), str(error)
-    else:
-        raise AssertionError(f"{called(fn, *args)} must raise {kinds}; it returned {found!r}")
-    assert right, f"{told}. It must refuse, with a {kinds} that says what is wrong"
-    # "m" is no part of "must"; "bandwidth" may be one of a longer name.
-    named = any(re.search(rf"(?<![a-zA-Z]){re.escape(name)}(?![a-zA-Z])", text) for name in names)
-    assert named, f"{told}. Name what is wrong: {' or '.join(names)} is missing in the message"
-
-
-_OURS = {fn.__code__: f"gpu_utils.roofline.{name}"
-         for name, fn in vars(roofline).items() if inspect.isfunction(fn)}  # fmt: skip
-
-
-def own_work(fn: Callable, solution: str, *args: Any) -> None:
-    """`fn(*args)` gets by without the course's functions and without the solution's file."""
-    mine, borrowed = fn.__code__.co_filename, []
-
-    def watch(frame: Any, event: str, _: Any) -> None:
-        code = frame.f_code
-        if event == "call" and code in _OURS:
-            borrowed.append(_OURS[code])
-        elif event == "call" and code.co_filename == solution != mine:
-            borrowed.append(f"the solution's {code.co_name}")
-
-    before = sys.getprofile()
-    sys.setprofile(watch)
-    try:
-        fn(*args)
-    finally:
-        sys.setprofile(before)
-    assert not borrowed, (
-        f"{fn.__name__} calls {borrowed[0]}, which is what it is to be compared with: "
-        "write the arithmetic yourself"
-    )
-
-
-def written(lab: Any, cases: dict[str, tuple], kind: type) -> None:
-    """Every function of a task is there; those that are not are named once one is."""
-    missing: dict[str, NotImplementedError] = {}
-    for name, args in cases.items():
-        try:
-            returned(getattr(lab, name), kind, *args)
-        except NotImplementedError as error:
-            missing[name] = error
-    if missing and len(missing) == len(cases):
-        raise next(iter(missing.values()))  # not started
-    done = ", ".join(name for name in cases if name not in missing)
-    assert not missing, f"still to be written: {', '.join(missing)}; {done} ran"
-
 
 # (a) what an operation costs
 
@@ -481,7 +403,7 @@ def test_bound_is_right(lab, reference, evidence):
             same_bound(lab.bound, cost, specs.get(part), dtype, time_s, limiter, why)
     # 4096 FLOP for 1024 bytes: 4096 / 2^32 = 1024 / 2^30 = 2^-20 s
     same_bound(lab.bound, OpCost(4096, 1024), EVEN, "fp32", 2.0**-20, M, "equal times")
-    own_work(lab.bound, str(reference.path), OpCost(1, 1), EVEN, "fp32")
+    own_work(lab.bound, reference.path, roofline, OpCost(1, 1), EVEN, "fp32")
     source = random.Random(2)
     for _ in range(50):
         spec = specs.get(source.choice(specs.names()))
@@ -490,12 +412,12 @@ def test_bound_is_right(lab, reference, evidence):
         dtype = source.choice([d for d in ("fp32", "bf16") if d in spec.peak_flops_per_s])
         ours = roofline.bound(cost, spec, dtype)
         found = same_bound(
-            lab.bound, cost, spec, dtype, ours.time_s, ours.limiter, f"{_shown(cost)} in {dtype},"
+            lab.bound, cost, spec, dtype, ours.time_s, ours.limiter, f"{shown(cost)} in {dtype},"
         )
         for field in ("memory_time_s", "compute_time_s"):
             came, expected = getattr(found, field), getattr(ours, field)
             assert math.isclose(came, expected, rel_tol=1e-9), (
-                f"{field} of {_shown(cost)} on {spec.name} is {expected:.4g}; bound says {came:.4g}"
+                f"{field} of {shown(cost)} on {spec.name} is {expected:.4g}; bound says {came:.4g}"
             )
     evidence("6 operations on 4 parts; 25 FLOP/byte are too many for one of them, 190 for another")
 
@@ -549,7 +471,7 @@ def test_reached_refuses_what_is_no_measurement(lab, evidence):
 @rung("d", "correct")
 def test_reached_is_right(lab, reference, evidence):
     ceilings = lab.Ceilings(*BEST)
-    own_work(lab.reached, str(reference.path), 0.2, 1e9, 4e9, 0, ceilings)
+    own_work(lab.reached, reference.path, roofline, 0.2, 1e9, 4e9, 0, ceilings)
     for name, (*args, limiter, share) in REACHED_BY_HAND.items():
         try:
             found = lab.reached(*args, ceilings)
