@@ -141,7 +141,7 @@ def test_costs_are_right(lab, reference, evidence):
     for name, args, flops, nbytes, how in COSTS_BY_HAND:
         agree(getattr(lab, name), args, flops, nbytes, how)
     for name, args in TYPICAL.items():
-        own_work(getattr(lab, name), str(reference.path), *args)
+        own_work(getattr(lab, name), reference.path, roofline, *args)
     source = random.Random(1)
 
     def size() -> int:
