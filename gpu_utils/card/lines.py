@@ -279,4 +279,5 @@ def _fast(card: "Card") -> Line:
         share = Quantity(part.bound.time_s / card.timing.median_s, "%", Label.MEASURED)
         bound = Quantity(part.bound.time_s, "s", Label.MODELLED)
         pieces += [", ", Bare(share), f" of what {short(part)} allows, ", bound]
+    pieces += [f"; {said}" for said in (card.timing.swing, card.timing.note) if said]
     return Line("fast", "noted", tuple(pieces))

@@ -30,12 +30,15 @@ _MATRIX_PEAK = {
 class Needs:
     """Compulsory bytes, and counted FLOP by the peak that bounds them.
 
-    `elements` are the result's, if it is one tensor and no argument has more.
+    `elements` are the result's, if it is one tensor and no argument has more. Of the bytes, those
+    `read` and `written` are sure to move; what is only torch's to touch may be less than counted.
     """
 
     nbytes: int
     flops: Mapping[str, int]
     elements: int | None
+    read: int = 0
+    written: int = 0
 
 
 def needs(moved: Traffic, given: Mapping[str, Any], counted: Any) -> Needs:
@@ -46,29 +49,35 @@ def needs(moved: Traffic, given: Mapping[str, Any], counted: Any) -> Needs:
         given: parameter -> argument.
         counted: the copies of the arguments that it was counted on.
     """
-    return Needs(_bytes(moved, given, counted), _flops(moved, given), _elements(moved, given))
+    read, written, by_torch = _bytes(moved, given, counted)
+    flops, elements = _flops(moved, given), _elements(moved, given)
+    return Needs(read + written + by_torch, flops, elements, read, written)
 
 
-def _bytes(moved: Traffic, given: Mapping[str, Any], counted: Any) -> int:
+def _bytes(moved: Traffic, given: Mapping[str, Any], counted: Any) -> tuple[int, int, int]:
     """Distinct bytes of the arguments that are used and of the results; of no temporary.
+
+    Read by kernels; written by kernels or as a result; of what only torch touched.
 
     Of an argument that kernels touch: what they load and what they store of it, since a gather
     need not read its whole table and an update in place reads and writes. One that only torch
     touched is counted whole.
     """
-    by_torch = any(op.kind != "fill" for op in moved.eager_ops)
-    total = 0
+    torch_works = any(op.kind != "fill" for op in moved.eager_ops)
+    read = written = by_torch = 0
     for name, row in moved.by_tensor.items():
         if name.partition("[")[0] in given and "#" not in name:
-            touched = row.unique_load_bytes + row.unique_store_bytes
-            total += touched or row.nbytes * by_torch
+            read += row.unique_load_bytes
+            written += row.unique_store_bytes
+            if torch_works and not row.unique_load_bytes + row.unique_store_bytes:
+                by_torch += row.nbytes
     own = {tensor.untyped_storage().data_ptr() for tensor in arguments.tensors(counted)}
     results = {
         (tensor.data_ptr(), tensor.shape, tensor.stride()): arguments.distinct_bytes(tensor)
         for tensor in arguments.tensors(moved.result)
         if tensor.untyped_storage().data_ptr() not in own
     }
-    return total + sum(results.values())
+    return read, written + sum(results.values()), by_torch
 
 
 def _flops(moved: Traffic, given: Mapping[str, Any]) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """Look at one callable through every lens, and put what each saw on one card."""
 
+import contextlib
 import dataclasses
 import traceback
 from collections.abc import Callable, Sequence
@@ -14,7 +15,8 @@ from gpu_utils.card import arguments
 from gpu_utils.card.model import Card, Check, KernelCode, PartBound
 from gpu_utils.card.needs import Needs, bound, needs
 from gpu_utils.codegen import Artifact
-from gpu_utils.specs import UnknownPartError
+from gpu_utils.roofline import OpCost
+from gpu_utils.specs import GPUSpec, UnknownFigureError, UnknownPartError
 from gpu_utils.traffic import OutOfBounds, Traffic
 
 __all__ = ["PARTS", "TARGETS", "study"]
@@ -65,7 +67,7 @@ def study(
     least = needs(moved, given, counted) if moved else None
     kernels, uncompiled = _compile(fn, call, wanted, ran)
     check = _check(ran, reference, call)
-    timing, untimed = _time(fn, call, check)
+    timing, untimed = _time(fn, call, check, least)
     return Card(
         name=name or _name(fn),
         arguments={key: arguments.described(value) for key, value in given.items()},
@@ -188,7 +190,9 @@ def _differs(out: torch.Tensor, like: torch.Tensor, truth: torch.Tensor) -> str:
     return str(tolerance.exact(out, like) or "")
 
 
-def _time(fn: Callable, call: tuple[tuple, dict], check: Check) -> tuple[Timing | None, str]:
+def _time(
+    fn: Callable, call: tuple[tuple, dict], check: Check, least: Needs | None
+) -> tuple[Timing | None, str]:
     """How long one call takes, or why that is not known."""
     if not _on_gpu(call):
         if torch.cuda.is_available():
@@ -198,9 +202,29 @@ def _time(fn: Callable, call: tuple[tuple, dict], check: Check) -> tuple[Timing 
         return None, "not timed: what is wrong has no speed"
     args, kwargs = arguments.copies(call)
     try:
-        return bench.measure(fn, *args, **kwargs), ""
+        timing = bench.measure(fn, *args, **kwargs)
     except Exception as error:
         return None, f"not timed: {_said(error)}"
+    try:
+        return _believed(timing, least), ""
+    except bench.ImplausibleTimingError as error:
+        return None, f"refused: {error}"
+
+
+def _believed(timing: Timing, least: Needs | None) -> Timing:
+    """The timing, held against each kind of work; what is unknown of the part refutes nothing."""
+    if least is None:
+        return timing
+    cost_bytes = least.read + least.written
+    for dtype, flops in least.flops.items():
+        with contextlib.suppress(UnknownPartError, UnknownFigureError):
+            cost, spec = OpCost(flops, cost_bytes), _part_of(timing)
+            bench.believable(timing, cost, spec, dtype, written_bytes=least.written)
+    return timing
+
+
+def _part_of(timing: Timing) -> GPUSpec:
+    return specs.get(timing.device.removeprefix("cuda: "))
 
 
 def _on_gpu(call: tuple[tuple, dict]) -> bool:
@@ -210,6 +234,6 @@ def _on_gpu(call: tuple[tuple, dict]) -> bool:
 def _bound_where(timing: Timing, least: Needs | None) -> PartBound | None:
     """The bound on the GPU that was timed, if its part is in the table."""
     try:
-        return bound(specs.get(timing.device.removeprefix("cuda: ")), least)
+        return bound(_part_of(timing), least)
     except UnknownPartError:
         return None

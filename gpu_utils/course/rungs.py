@@ -12,8 +12,10 @@ from typing import Any
 
 import torch
 
-from gpu_utils import bench, codegen, quantities, tolerance, traffic
+from gpu_utils import bench, codegen, quantities, specs, tolerance, traffic
 from gpu_utils._triton.launches import Launch, intercept
+from gpu_utils.bench import Timing
+from gpu_utils.roofline import OpCost
 from gpu_utils.traffic import OutOfBounds, Traffic
 
 
@@ -312,20 +314,44 @@ def _is_wide(instruction: str, bits: int) -> bool:
     return moves and instruction.endswith((f".{bits}", f"x{bits // 32}"))
 
 
-def fast(fn: Callable, peer: Callable, *args: Any, share: float) -> str:
+def fast(
+    fn: Callable,
+    peer: Callable,
+    *args: Any,
+    share: float,
+    compulsory_bytes: int | None = None,
+) -> str:
     """On a GPU: at least `share` of the speed of `peer` on the same arguments, in one run.
 
-    The two are timed in turn and the better of three ratios counts, since a neighbour can slow
-    either.
+    Args:
+        fn, args: the launcher and its arguments.
+        peer: what it is compared with, timed in alternation with it.
+        share: how much of the peer's speed is asked for.
+        compulsory_bytes: what it must read and write. If the part's memory cannot do that in the
+            time, then it was not done, and the time is refused.
     """
-    ratios = []
-    for _ in range(3):
-        mine, theirs = bench.measure(fn, *args), bench.measure(peer, *args)
-        ratios.append(theirs.median_s / mine.median_s)
-        if ratios[-1] >= share:
-            break
-    assert max(ratios) >= share, (
-        f"{_name(fn)} reaches {max(ratios):.0%} of {_name(peer)}'s speed on {_label(args)}; "
-        f"{share:.0%} is asked for"
+    found = bench.compare(fn, peer, *args)
+    unknown = _implausible(fn, args, found.a, compulsory_bytes)
+    ratio, low, high = (
+        quantities.Quantity(value, "x", quantities.Label.MEASURED)
+        for value in (found.ratio, found.low, found.high)
     )
-    return f"{quantities.Quantity(max(ratios), 'x', quantities.Label.MEASURED)} {_name(peer)}"
+    said = f"{ratio} the speed of {_name(peer)} (95 %: {low.text} to {high.text})"
+    assert found.ratio >= share, (
+        f"{_name(fn)} reaches {said} on {_label(args)}; {share:.0%} is asked for"
+    )
+    return "; ".join(filter(None, (said, found.a.swing, unknown)))
+
+
+def _implausible(fn: Callable, args: Sequence[Any], timing: Timing, nbytes: int | None) -> str:
+    """Refuse a time that is too short; why it could not be judged, if so."""
+    if nbytes is None:
+        return ""
+    try:
+        spec = specs.get(timing.device.removeprefix("cuda: "))
+        bench.believable(timing, OpCost(0, nbytes), spec)
+    except LookupError as error:
+        return f"not held against a roof: {error}"
+    except bench.ImplausibleTimingError as error:
+        raise AssertionError(f"{_name(fn)} on {_label(args)}: {error}") from None
+    return ""

@@ -113,7 +113,8 @@ def test_copy_wide_is_wide_at_any_length(lab, evidence):
 def test_copy_is_fast(lab, evidence, function):
     odd = 3 if function == "copy_wide" else 0  # where only wide loads at any length help
     x = torch.randn(4 * PRODUCTION + odd, device=on_gpu())
-    evidence(rungs.fast(getattr(lab, function), torch.clone, x, share=0.9))
+    copy = getattr(lab, function)
+    evidence(rungs.fast(copy, torch.clone, x, share=0.9, compulsory_bytes=2 * x.nbytes))
 
 
 def pair(n: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
@@ -188,4 +189,4 @@ def test_axpby_is_fast(lab, evidence):
         return lab.axpby(2.0, x, -0.5, y)
 
     # 1.5 elements read and written per element of x: the bytes of axpby, at the rate of a copy.
-    evidence(rungs.fast(axpby, copied, x, y, share=0.9))
+    evidence(rungs.fast(axpby, copied, x, y, share=0.9, compulsory_bytes=3 * x.nbytes))

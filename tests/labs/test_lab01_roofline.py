@@ -300,7 +300,7 @@ def test_intensity_reaches_the_memory_roof(lab, evidence):
     def intensity(x):
         return lab.intensity(x, 4, 0.999, 0.001)  # 1 FLOP/byte
 
-    evidence(rungs.fast(intensity, torch.clone, x, share=0.9))
+    evidence(rungs.fast(intensity, torch.clone, x, share=0.9, compulsory_bytes=2 * x.nbytes))
 
 
 @rung("b", "fast")
@@ -309,12 +309,15 @@ def test_intensity_reaches_the_roof_of_the_plain_cores(lab, evidence):
         pytest.skip("no GPU here: speed is measured where there is one")
     k = 512  # 128 FLOP/byte, above every part's ridge for fp32
     try:
-        peak = specs.get(torch.cuda.get_device_name()).peak("fp32")
+        spec = specs.get(torch.cuda.get_device_name())
+        peak = spec.peak("fp32")
     except LookupError as error:
         evidence(f"its roof is not known: {error}")
         return
     x = torch.randn(PRODUCTION, device="cuda")
-    rate = 2 * k * x.numel() / bench.measure(lab.intensity, x, k, 0.999, 0.001).median_s
+    cost = OpCost(2 * k * x.numel(), 2 * x.nbytes)
+    timed = bench.measure(lab.intensity, x, k, 0.999, 0.001)
+    rate = cost.flops / bench.believable(timed, cost, spec, "fp32").median_s
     assert rate >= 0.6 * peak, (
         f"with k = {k} it does {rate / peak:.0%} of the plain cores' {peak / 1e12:.3g} TFLOP/s; "
         "60 % is asked for. How many independent chains does a thread have?"

@@ -1,8 +1,9 @@
 """The speed lens. No test asserts how long anything takes, only what is said of it."""
 
-import contextlib
 import doctest
+import functools
 import itertools
+import math
 import sys
 import time
 import types
@@ -13,7 +14,7 @@ import triton
 import triton.language as tl
 
 from gpu_utils import bench
-from gpu_utils.bench import clocks, lens, timing
+from gpu_utils.bench import clocks, comparison, device, lens, plausible, rotation, timing
 
 BRIEF_S = 0.01
 
@@ -31,7 +32,7 @@ def copy(x):
     return out
 
 
-@pytest.mark.parametrize("module", [bench, timing])
+@pytest.mark.parametrize("module", [bench, comparison, lens, plausible, rotation, timing])
 def test_the_docstrings_run(module):
     assert doctest.testmod(module).failed == 0
 
@@ -123,7 +124,7 @@ def test_tritons_interpreter_mode_is_refused(monkeypatch):
 
 
 def test_it_works_where_triton_is_missing(monkeypatch):
-    monkeypatch.setattr(lens.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: None)
     for name in [name for name in sys.modules if name.startswith("gpu_utils._triton")]:
         monkeypatch.setitem(sys.modules, name, None)  # importing it would fail
     assert bench.measure(sorted, [2, 1], budget_s=BRIEF_S).runs
@@ -144,7 +145,7 @@ def test_bad_input_is_refused():
 def test_tensors_are_found_in_containers():
     ones = [torch.ones(1) for _ in range(4)]
     tree = {"a": ones[0], "b": [ones[1], (ones[2], 3)], "c": torch.nn.Linear(1, 1, bias=False)}
-    found = list(lens._tensors(tree))
+    found = list(device._tensors(tree))
     assert [found[i] is ones[i] for i in range(3)] == [True] * 3
     assert len(found) == 4
 
@@ -154,14 +155,14 @@ def test_tensors_are_found_in_containers():
     [
         ([1.0] * 9, False),  # too few, however steady
         ([1.0] * 10, True),
-        # 100 runs: ranks 50 -+ 9.8 are 40 and 60. Spread from 1 to 2 they are 20 % apart.
+        # 100 runs: ranks 50 - 9.8 and 51 + 9.8 are 40 and 61. From 1 to 2 they are 21 % apart.
         ([1 + i / 100 for i in range(100)], False),
         # Outliers beyond those ranks do not matter to a median.
         ([1.0] * 80 + [50.0] * 20, True),
     ],
 )
 def test_when_a_median_is_known(samples, known):
-    assert clocks._is_known(samples) is known
+    assert clocks.median_is_known(samples) is known
 
 
 def test_runs_double_until_the_budget_is_used(monkeypatch):
@@ -171,38 +172,11 @@ def test_runs_double_until_the_budget_is_used(monkeypatch):
 
     def batch(runs):
         sizes.append(runs)
-        return [float(len(sizes))] * runs  # never steady
+        return [(1.0,)] * runs
 
-    clocks._repeat(batch, budget_s=6)
+    clocks._repeat(batch, 6, known=lambda rows: False, least=1)
     # Doubled while 6 ticks can pay it: 4 ticks made 8 runs, so the 2 left pay 4; 5 made 12, 1 left.
     assert sizes == [1, 1, 2, 4, 4, 2]
-
-
-class FakeCuda:
-    """Stands in for torch.cuda: keeps a log, and a clock that each call moves by 2 ms."""
-
-    def __init__(self):
-        self.log, self.now_ms = [], 0.0
-
-    def event(self, enable_timing):
-        assert enable_timing
-        event = types.SimpleNamespace()
-
-        def record():
-            self.log.append("event")
-            event.at_ms = self.now_ms
-
-        event.record = record
-        event.elapsed_time = lambda stop: stop.at_ms - event.at_ms
-        return event
-
-    def call(self):
-        self.log.append("call")
-        self.now_ms += 2.0
-
-    def flush(self):
-        self.log.append("flush")
-        self.now_ms += 1000.0
 
 
 @pytest.mark.parametrize(
@@ -211,33 +185,80 @@ class FakeCuda:
     [(50 * 2**20, None, 100 * 2**20), (4 * 2**20, None, 2**26), (4 * 2**20, "6.2", 2**29)],
 )
 def test_the_cuda_clock_flushes_before_each_call_and_times_the_call_alone(
-    monkeypatch, l2_bytes, hip, flushed_bytes
+    monkeypatch, cuda, l2_bytes, hip, flushed_bytes
 ):
-    fake, sizes = FakeCuda(), []
-    properties = types.SimpleNamespace(L2_cache_size=l2_bytes)
-    monkeypatch.setattr(torch.cuda, "Event", fake.event)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: fake.log.append("synchronize"))
-    monkeypatch.setattr(torch.cuda, "device", contextlib.nullcontext)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Fake GPU")
+    cuda.properties.L2_cache_size = l2_bytes
     monkeypatch.setattr(torch.version, "hip", hip)
+    monkeypatch.setattr(torch, "empty", cuda.empty)
 
-    def empty(size, dtype, device):
-        sizes.append(size * dtype.itemsize)
-        return types.SimpleNamespace(zero_=fake.flush)
+    rounds = clocks.on_cuda([cuda.call], "cuda:0", BRIEF_S, lens._first_is_known)
+    timed = rounds.timing(0, "by hand", True)
 
-    monkeypatch.setattr(torch, "empty", empty)
-
-    timed = clocks.on_cuda(fake.call, "cuda:0", budget_s=BRIEF_S)
-
-    assert sizes == [flushed_bytes]
+    assert cuda.sizes == [flushed_bytes]
     assert timed.median_s == timed.p20_s == timed.p80_s == pytest.approx(2e-3)
-    assert timed.device == "cuda: Fake GPU"
-    queued = [entry for entry in fake.log if entry != "synchronize"]
+    assert timed.device == "cuda: NVIDIA H100 80GB HBM3"
+    assert timed.method == "CUDA events around one call, L2 flushed before it, by hand"
+    assert timed.note == ""
+    queued = [entry for entry in cuda.log if entry != "synchronize"]
     first = queued.index("flush")
     assert queued[:first] == ["call"] * first  # warm-up, not timed
     assert queued[first:] == ["flush", "event", "call", "event"] * timed.runs
-    assert fake.log[-1] == "synchronize"
+    assert cuda.log[-1] == "synchronize"
+
+
+def test_two_calls_alternate_on_cuda_and_each_is_flushed_for(monkeypatch, cuda):
+    monkeypatch.setattr(torch, "empty", cuda.empty)
+    calls = [functools.partial(cuda.call, "a", 2.0), functools.partial(cuda.call, "b", 3.0)]
+    rounds = clocks.on_cuda(calls, "cuda:0", BRIEF_S, lens._ratio_is_known, least=6)
+    assert len(rounds.rows) >= 6
+    assert all(row == (pytest.approx(2e-3), pytest.approx(3e-3)) for row in rounds.rows)
+    timed = [e for e in cuda.log if e not in ("synchronize", "event")]
+    timed = timed[timed.index("flush") :]
+    # Every call behind a flush; a b, then b a, and so on.
+    assert timed[0::2] == ["flush"] * (2 * len(rounds.rows))
+    assert timed[1:9:2] == ["a", "b", "b", "a"]
+
+
+def test_rounds_go_on_past_the_budget_until_there_are_the_fewest():
+    def batch(runs):
+        time.sleep(0.002)
+        return [(1.0,)] * runs
+
+    assert len(clocks._repeat(batch, 1e-9, known=lambda rows: False, least=6)) == 6
+    assert len(clocks._repeat(batch, 1e-9, known=lambda rows: False, least=1)) == 1
+
+
+@pytest.mark.parametrize("runs", [6, 7, 10, 21, 26, 31, 75, 104, 500, 1000])
+def test_the_interval_holds_the_median_in_95_percent(runs):
+    # Of independent samples as many lie below the true median as a fair coin shows heads. The
+    # interval from rank j to rank k holds it if at least j and fewer than k do.
+    low, high = timing.median_interval(range(1, runs + 1))
+    held = sum(math.comb(runs, below) for below in range(low, high))
+    assert held / 2**runs >= 0.95
+
+
+def test_five_samples_have_no_such_interval():
+    with pytest.raises(ValueError, match="at least six samples, got 5"):
+        timing.median_interval([1.0] * 5)
+
+
+def test_a_swing_is_said_beside_the_number():
+    steady = bench.Timing(1.0, 0.9, 1.09, 9, "cpu", "by hand")  # 0.19 / 1.0
+    swinging = bench.Timing(1.0, 0.9, 1.15, 9, "cpu", "by hand")  # 0.25 / 1.0
+    assert "swinging" not in str(steady)
+    assert str(swinging).endswith(
+        "on cpu; the times differ by ≈ 25.0 %: the clocks or the load are swinging"
+    )
+    # Ticks of the timer are no swing.
+    coarse = bench.Timing(1e-7, 0.5e-7, 1.5e-7, 9, "cpu", "by hand", resolution_s=5e-8)
+    assert "swinging" not in str(coarse)
+
+
+def test_a_note_is_said_beside_the_number():
+    timed = bench.Timing(
+        1.0, 1.0, 1.0, 9, "cuda: A", "by hand", note="SM clock ≈ 1.98 GHz MEASURED"
+    )
+    assert str(timed).endswith("on cuda: A; SM clock ≈ 1.98 GHz MEASURED")
 
 
 @pytest.mark.gpu
