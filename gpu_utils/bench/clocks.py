@@ -14,7 +14,7 @@ from typing import Any
 from gpu_utils.bench import nvml
 from gpu_utils.bench.timing import Timing, median_interval
 
-__all__ = ["AMD_FLUSH_BYTES", "Rounds", "flush_bytes", "median_is_known", "on_cpu", "on_cuda"]
+__all__ = ["Rounds", "flush_bytes", "median_is_known", "on_cpu", "on_cuda"]
 
 Call = Callable[[], Any]
 Round = tuple[float, ...]  # the seconds of each call
@@ -25,7 +25,7 @@ _SHARE = 0.1  # of the budget goes to the warm-up, and again at least to the tim
 _CUDA_QUEUE = 500  # calls in flight, well below the depth of a stream
 _CUDA_EVENT_RESOLUTION_S = 0.5e-6  # CUDA's documentation of cudaEventElapsedTime
 _MIN_FLUSH_BYTES = 64 * 2**20
-AMD_FLUSH_BYTES = 512 * 2**20  # the driver reports the L2, not the Infinity Cache behind it
+_AMD_FLUSH_BYTES = 512 * 2**20  # the driver reports the L2, not the Infinity Cache behind it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +147,7 @@ def flush_bytes(device: Any) -> int:
     import torch
 
     if torch.version.hip:
-        return AMD_FLUSH_BYTES
+        return _AMD_FLUSH_BYTES
     return max(2 * torch.cuda.get_device_properties(device).L2_cache_size, _MIN_FLUSH_BYTES)
 
 

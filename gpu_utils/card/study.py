@@ -224,7 +224,7 @@ def _believed(timing: Timing, least: Needs | None) -> Timing:
 
 
 def _part_of(timing: Timing) -> GPUSpec:
-    return specs.get(timing.device.removeprefix("cuda: "))
+    return specs.get(timing.device.removeprefix("cuda: ")).per_device()
 
 
 def _on_gpu(call: tuple[tuple, dict]) -> bool:

@@ -348,7 +348,7 @@ def _implausible(fn: Callable, args: Sequence[Any], timing: Timing, nbytes: int 
     if nbytes is None:
         return ""
     try:
-        spec = specs.get(timing.device.removeprefix("cuda: "))
+        spec = specs.get(timing.device.removeprefix("cuda: ")).per_device()
         bench.believable(timing, OpCost(0, nbytes), spec)
     except LookupError as error:
         return f"not held against a roof: {error}"
