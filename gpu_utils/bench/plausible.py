@@ -32,10 +32,10 @@ def believable(
 
     - one tick of the timer, since a time is known no better;
     - half a unit in the last digit of the part's figure: 3.35 TB/s may be 3.355;
-    - on a GPU, what it wrote last and still holds in its cache when the clock stops: as many of the
-      written bytes as its L2 and what is behind it hold. That the inputs come from memory is taken for granted, since
-      the L2 is flushed before each call; on a CPU, only rotated inputs do, and warm ones are what
-      the error names first;
+    - on a GPU, what it wrote last and still holds when the clock stops: as many of the written
+      bytes as its L2 and what is behind it hold. That the inputs come from memory is taken for
+      granted, since the L2 is flushed before each call; on a CPU, only rotated inputs do, and warm
+      ones are what the error names first;
     - the SM clock, where it was read during the run: the peak is for the boost clock of the data
       sheet, and a part may run above it. A sheet that states some peaks at a higher clock is then
       allowed too much, and never too little.
@@ -86,7 +86,7 @@ def _held_bytes(timing: Timing, spec: GPUSpec) -> float:
     """How much written data may still be on its way to memory when the clock stops."""
     if timing.device == "cpu":
         return 0.0  # whatever stays in its caches displaces what an earlier call left there
-    # Of NVIDIA's parts none has a cache behind the L2, and no document says so of each.
+    # NVIDIA's parts have no cache behind the L2; of others, one that is unknown may be any size.
     behind = 0 if spec.vendor == "NVIDIA" else spec.memory_side_cache_bytes
     if spec.l2_bytes is None or behind is None:
         return math.inf

@@ -111,7 +111,7 @@ def median_interval(samples: Sequence[float]) -> tuple[float, float]:
         ValueError: There are fewer than six samples.
 
     Source: J.-Y. Le Boudec, Performance Evaluation of Computer and Communication Systems (2010),
-    section 2.2 and appendix A.
+    chapter 2 and appendix A.
 
     >>> median_interval([1, 2, 3, 4, 5, 6])
     (1, 6)
