@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab test lint fix
+.PHONY: help install lab test lint fix bench matrix canary
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -24,3 +24,12 @@ lint: install ## check style and types
 fix: install ## repair what ruff can repair
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+bench: install ## measure what checks, counting and compiling take here; ONLY=counting for one part
+	@$(BIN)/python -m gpu_utils._dev.bench $(if $(ONLY),--only $(ONLY))
+
+matrix: install ## run the instruments' tests on every Triton they support; ONLY=3.9.0 for one
+	@$(BIN)/python -m gpu_utils._dev.matrix $(if $(ONLY),--only $(ONLY))
+
+canary: install ## run them on the newest torch and Triton there are
+	@$(BIN)/python -m gpu_utils._dev.matrix --canary

@@ -24,7 +24,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Outcome", "judged_copy", "main", "read_outcomes", "run_pytest", "summary"]
+__all__ = [
+    "Outcome",
+    "environment_of",
+    "judged_copy",
+    "main",
+    "read_outcomes",
+    "run_pytest",
+    "summary",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 AS_STAGED = ("labs", "notebooks")
@@ -126,7 +134,7 @@ def judged_copy(root: Path, copy: Path) -> str:
     return f"Judging labs/ and notebooks/ as git has them staged ({left_out}), the rest as it is."
 
 
-def _environment(copy: Path, scratch: Path) -> dict[str, str]:
+def environment_of(copy: Path, scratch: Path) -> dict[str, str]:
     """Return the environment of every child: the copy's code, and no one's settings or caches."""
     kept = {name: value for name, value in os.environ.items() if not DROPPED.fullmatch(name)}
     return {
@@ -220,10 +228,14 @@ def read_outcomes(events: Iterable[str]) -> list[Outcome]:
 
 
 def run_pytest(
-    course: Path, arguments: Sequence[str], environment: dict[str, str], events: Path
+    course: Path,
+    arguments: Sequence[str],
+    environment: dict[str, str],
+    events: Path,
+    python: str = sys.executable,
 ) -> list[Outcome]:
     """Run pytest in a child, in the course's folder; nothing run, or no clean end, is a failure."""
-    command = [sys.executable, "-m", "pytest", "-p", "gpu_utils._dev.suite", *arguments]
+    command = [python, "-m", "pytest", "-p", "gpu_utils._dev.suite", *arguments]
     environment = {**environment, EVENTS: str(events)}
     code = subprocess.run(command, cwd=course, env=environment, stdin=subprocess.DEVNULL).returncode
     outcomes = read_outcomes(events.read_text("utf-8").splitlines()) if events.exists() else []
@@ -294,7 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="ridgepoint-") as temporary:
         scratch = Path(temporary).resolve()
         course = ROOT if options.lint else scratch / "course"
-        environment = _environment(course, scratch)
+        environment = environment_of(course, scratch)
         if not options.lint:
             print(judged_copy(ROOT, course), flush=True)
         if options.unit:

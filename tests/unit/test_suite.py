@@ -126,7 +126,7 @@ def test_a_users_settings_do_not_reach_the_tests(monkeypatch, tmp_path):
     users = {"TRITON_INTERPRET": "1", "PYTEST_ADDOPTS": "-x", "MPLBACKEND": "agg", "HOME": "/h"}
     for name, value in {**users, "RIDGE_PROGRESS_DIR": "/class/board"}.items():
         monkeypatch.setenv(name, value)
-    environment = suite._environment(tmp_path / "course", tmp_path)
+    environment = suite.environment_of(tmp_path / "course", tmp_path)
     assert not {"TRITON_INTERPRET", "PYTEST_ADDOPTS", "MPLBACKEND"} & set(environment)
     assert environment["HOME"] == "/h"
     assert environment["PYTHONPATH"] == str(tmp_path / "course")

@@ -1,0 +1,1 @@
+"""The instruments' tests on every Triton they support: `make matrix` and `make canary`."""
