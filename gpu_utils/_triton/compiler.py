@@ -7,6 +7,7 @@ the stride 1, does the tensor end within 2 GiB) and compiles for exactly those.
 
 import contextlib
 import dataclasses
+import io
 import os
 import re
 import tempfile
@@ -45,12 +46,14 @@ __all__ = [
 class RawArtifact:
     """What the compiler returned, before anything is read out of it.
 
-    `asm` holds the texts "ttgir" and "ptx", or "ttgir" and "amdgcn"; `cubin` is empty for AMD.
+    `asm` holds the texts "ttgir" and "ptx", or "ttgir" and "amdgcn". `cubin`, and `ptxas_log`
+    with what `ptxas -v` says of registers and spills, are empty for AMD.
     """
 
     kernel: str
     asm: dict[str, str]
     cubin: bytes
+    ptxas_log: str
     shared_bytes: int
     tensor_memory_columns: int
     num_warps: int
@@ -129,6 +132,14 @@ def _private_cache() -> Iterator[None]:
             names["triton_key"] = full_key
 
 
+@contextlib.contextmanager
+def _ptxas_log() -> Iterator[io.StringIO]:
+    """Collect what is printed meanwhile, the log of ptxas included."""
+    with knobs.nvidia.scope(), contextlib.redirect_stdout(io.StringIO()) as printed:
+        knobs.nvidia.dump_ptxas_log = True
+        yield printed
+
+
 def _compiler_name(target: GPUTarget) -> str:
     name = f"triton {triton.__version__}"
     return f"{name}, ptxas {get_ptxas(target.arch).version}" if target.backend == "cuda" else name
@@ -145,7 +156,9 @@ def compile_launch(launch: Launch, target: GPUTarget) -> RawArtifact:
         Exception: whatever Triton raises. Some inputs make the compiler abort the process:
             call this in a child process.
     """
-    with offline(target), _private_cache():
+    with offline(target), _private_cache(), _ptxas_log() as log:
+        # What this process has compiled already would come without the log of ptxas.
+        launch.kernel.device_caches.pop(driver.active.get_current_device(), None)
         built = launch.kernel.warmup(grid=launch.grid, **launch.arguments, **launch.options)
         metadata = built.metadata
         wanted = ("ttgir", "ptx") if target.backend == "cuda" else ("ttgir", "amdgcn")
@@ -153,6 +166,7 @@ def compile_launch(launch: Launch, target: GPUTarget) -> RawArtifact:
             kernel=metadata.name,
             asm={name: built.asm[name] for name in wanted},
             cubin=built.asm["cubin"] if target.backend == "cuda" else b"",
+            ptxas_log=log.getvalue() if target.backend == "cuda" else "",
             shared_bytes=metadata.shared,
             tensor_memory_columns=getattr(metadata, "tmem_size", None) or 0,
             num_warps=metadata.num_warps,
@@ -192,7 +206,7 @@ def toolchain() -> str:
 
 
 def tool(name: str) -> str:
-    """Return the path of a tool that comes with Triton: "nvdisasm", "cuobjdump" or "ptxas"."""
+    """Return the path of a tool that comes with Triton: "nvdisasm", for example."""
     return getattr(knobs.nvidia, name).path
 
 

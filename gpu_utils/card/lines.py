@@ -1,12 +1,12 @@
 """The five lines of a card: what limits the kernel, then right, lean, native, fast."""
 
 import dataclasses
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from gpu_utils.codegen import Artifact, targets
+from gpu_utils.codegen.classes import class_of
 from gpu_utils.quantities import Label, Quantity
 
 if TYPE_CHECKING:
@@ -33,14 +33,13 @@ State = Literal["reached", "failed", "noted", "unknown"]
 # A sign and a word for each state: colour is never the only signal.
 SIGNS: dict[State, str] = {"reached": "✓", "failed": "✗", "noted": "△", "unknown": "○"}
 
-# What an instruction is about. NVIDIA's are matched by opcode, AMD's by how they begin.
+# The rows of a card, each with the instructions' classes that belong in it.
 KINDS = {
-    "matrix": r"[A-Z]G?MMA\b|UTC[A-Z]*MMA\b|v_(?:mfma|smfmac|wmma)",
-    "global memory": r"(?:LDG|STG|LDGSTS|UTMALDG|UTMASTG|UTMAREDG|UBLKCP|RED|REDG|ATOM|ATOMG)\b"
-    r"|(?:global|buffer|flat)_(?:load|store|atomic)",
-    "shared memory": r"(?:LDS|STS|LDSM|STSM|ATOMS|LDTM|STTM)\b|ds_",
-    "special functions": r"MUFU\b|v_(?:exp|log|rcp|rsq|sqrt|sin|cos|tanh)_",
-    "spills": r"(?:LDL|STL)\b|scratch_(?:load|store)",
+    "matrix": ("matrix",),
+    "global memory": ("global memory", "async copy", "TMA"),
+    "shared memory": ("shared memory", "tensor memory"),
+    "special functions": ("special function",),
+    "local memory": ("local memory",),
 }
 
 
@@ -92,7 +91,7 @@ def five(card: "Card") -> tuple[Line, ...]:
 def instructions(artifact: Artifact, kind: str) -> dict[str, int]:
     """The instructions of one kind, as they are in the code, with how often they stand there."""
     table = artifact.opcodes if kind == "shared memory" else artifact.instructions
-    return {name: count for name, count in table.items() if re.match(KINDS[kind], name)}
+    return {name: count for name, count in table.items() if class_of(name) in KINDS[kind]}
 
 
 def short(part: "PartBound") -> str:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from gpu_utils import occupancy
+from gpu_utils.codegen import classes
 from gpu_utils.quantities import Label, Quantity
 
 __all__ = ["Artifact"]
@@ -30,7 +32,10 @@ class Artifact:
         async_copy_widths: the same for copies from global to shared memory that bypass the
             registers (LDGSTS; AMD: loads to LDS). TMA copies are instructions["UTMALDG..."].
         registers: registers per thread (AMD: vector registers).
-        spill_bytes: bytes of local memory per thread; values that found no register are there.
+        spill_bytes: bytes per thread that the code stores to local memory since registers ran
+            out (NVIDIA: ptxas's "spill stores"; AMD: spilled vector registers, 4 bytes each).
+        local_bytes: local memory (AMD: scratch) of a thread, for spills and for arrays that no
+            register can hold.
         shared_bytes: shared memory (AMD: LDS) of one block.
         num_warps: warps of one block, those that the compiler added included.
         compiler: the versions that made it, for example "triton 3.7.1, ptxas 12.8".
@@ -48,6 +53,7 @@ class Artifact:
     async_copy_widths: Mapping[int, int]
     registers: int
     spill_bytes: int
+    local_bytes: int
     shared_bytes: int
     num_warps: int
     compiler: str
@@ -70,18 +76,48 @@ class Artifact:
             totals[opcode] = totals.get(opcode, 0) + count
         return totals
 
-    def count(self, instruction: str) -> int:
-        """Return how many instructions begin with the words of `instruction`.
+    @property
+    def classes(self) -> dict[str, int]:
+        """What instructions are for -> count, as `codegen.classes` sorts them."""
+        return classes.by_class(self.instructions)
 
-        "LDG" counts LDG.E and LDG.E.128 but not LDGSTS; "v_mfma" counts every MFMA. A word
-        in between changes the match ("LDG.E.EF.128"); `load_widths` does not mind.
-        """
-        wanted = _words(instruction)
-        return sum(
-            count
-            for name, count in self.instructions.items()
-            if _words(name)[: len(wanted)] == wanted
+    @property
+    def special_functions(self) -> dict[str, int]:
+        """Function of the special function unit -> count: EX2, LG2, RCP, RSQ, SQRT, SIN, ..."""
+        totals: dict[str, int] = {}
+        for instruction, count in self.select("special function").items():
+            function = classes.special_function(instruction)
+            totals[function] = totals.get(function, 0) + count
+        return totals
+
+    @property
+    def occupancy(self) -> occupancy.Occupancy:
+        """How many of these blocks live on one SM at once, and what limits them."""
+        return occupancy.occupancy(
+            self.target,
+            max(1, self.registers),
+            self.num_warps * occupancy.limits(self.target).warp_size,
+            self.shared_bytes,
+            self.tensor_memory_columns,
         )
+
+    def select(self, wanted: str) -> dict[str, int]:
+        """Return the instructions of a class, or those that begin with the words of `wanted`.
+
+        "matrix" selects what `codegen.classes` counts as such. "LDG" selects LDG.E and LDG.E.128
+        but not LDGSTS; "v_mfma" selects every MFMA. A word in between changes the match
+        ("LDG.E.EF.128"); `load_widths` does not mind.
+        """
+        words = _words(wanted)
+        return {
+            name: count
+            for name, count in self.instructions.items()
+            if _words(name)[: len(words)] == words or classes.class_of(name) == wanted
+        }
+
+    def count(self, wanted: str) -> int:
+        """Return how many instructions `select` finds."""
+        return sum(self.select(wanted).values())
 
     def to_json(self, *, with_asm: bool = True) -> str:
         """Return the artifact as JSON, with or without its texts."""

@@ -4,27 +4,21 @@ A fork keeps everything that Python has imported and the tensors that the launch
 so a child starts in milliseconds; a fresh interpreter would first import torch for seconds.
 """
 
-import contextlib
-import ctypes
 import dataclasses
-import faulthandler
 import gc
 import os
-import resource
 import selectors
 import signal
 import sys
 import tempfile
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+
+from gpu_utils import _children
 
 __all__ = ["Ending", "run_all"]
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,14 +44,10 @@ class _Child:
     deadline: float
 
 
-def _detach(folder: Path) -> None:
-    """Cut what ties the child to its parent's terminal, traps, temporary files and life."""
-    os.setsid()  # the time limit ends ptxas too; an interrupt goes to the parent alone
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _live(work: Callable[[], str], folder: Path) -> None:
+    """Be the child: cut what ties it to its parent's terminal, and leave the value in `folder`."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    faulthandler.disable()  # an abort is reported by the parent
     gc.disable()  # finalizers of the parent's objects must not run here
     warnings.resetwarnings()
     warnings.simplefilter("ignore")
@@ -69,19 +59,7 @@ def _detach(folder: Path) -> None:
     # In Jupyter these two are sockets to the front end.
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", closefd=False, buffering=1)  # noqa: SIM115
-
-
-def _live(work: Callable[[], str], folder: Path) -> NoReturn:
-    """Be the child: leave the value in `folder`, and end without running exit handlers."""
-    status = 1
-    try:
-        _detach(folder)
-        (folder / "value").write_text(work())
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(status)
+    (folder / "value").write_text(work())
 
 
 def _start(
@@ -92,13 +70,7 @@ def _start(
     folder.mkdir()
     reader, writer = os.pipe()  # held open by the child alone, so it reads as ended at its death
     try:
-        with warnings.catch_warnings():
-            # Python 3.12 warns of forks beside threads, which may hold locks. The child takes
-            # none of theirs, and one that waits for ever meets the time limit.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            pid = os.fork()
-        if pid == 0:
-            _live(work, folder)
+        pid = _children.fork(lambda: _live(work, folder))
     except BaseException:
         os.close(reader)
         raise
@@ -107,13 +79,8 @@ def _start(
     return reader, _Child(index, pid, folder, time.monotonic() + limit_s)
 
 
-def _kill(child: _Child) -> None:
-    with contextlib.suppress(ProcessLookupError):  # it has not become a group's leader yet
-        os.killpg(child.pid, signal.SIGKILL)
-    os.kill(child.pid, signal.SIGKILL)  # not reaped yet, so the number is still its own
-
-
 def _bury(child: _Child, timed_out: bool) -> Ending:
+    _children.kill(child.pid)  # for what it started: it may have ended before its ptxas did
     _, status = os.waitpid(child.pid, 0)
     code = os.waitstatus_to_exitcode(status)
     log = child.folder / "log"
@@ -152,14 +119,12 @@ def run_all(
                 for key in list(running.get_map().values()):
                     child, late = key.data, time.monotonic() >= key.data.deadline
                     if key.fd in ended or late:
-                        if key.fd not in ended:
-                            _kill(child)
                         running.unregister(key.fd)
                         os.close(key.fd)
                         endings[child.index] = _bury(child, key.fd not in ended)
         finally:
             for key in list(running.get_map().values()):
-                _kill(key.data)
+                _children.kill(key.data.pid)
                 os.close(key.fd)
                 os.waitpid(key.data.pid, 0)
     return [endings[index] for index in range(len(works))]

@@ -15,7 +15,7 @@ __all__ = [
     "Widths",
     "amdgcn_instructions",
     "amdgcn_resources",
-    "cubin_resources",
+    "ptxas_resources",
     "sass",
     "sass_instructions",
     "widths",
@@ -39,10 +39,15 @@ _AMD_WIDTH = {
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
-    """What one thread occupies: registers, and bytes of local memory for those that spilled."""
+    """What one thread occupies.
+
+    `spill_bytes` were stored for want of registers. `local_bytes` is all of its local memory:
+    those, and arrays that no register can hold, as in the slow path of a sine.
+    """
 
     registers: int
     spill_bytes: int
+    local_bytes: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,46 +62,52 @@ class Widths:
     async_copies: dict[int, int]
 
 
-def _run_on(cubin: bytes, *command: str) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "kernel.cubin"
-        path.write_bytes(cubin)
-        ran = subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
-    if ran.returncode:
-        raise RuntimeError(f"{Path(command[0]).name} failed: {ran.stderr.strip()}")
-    return ran.stdout
-
-
 def sass(cubin: bytes) -> str:
     """Return the machine code of a cubin as text.
 
     nvdisasm without its data-flow pass takes about 0.2 s, cuobjdump -sass 0.25 to 0.35 s; nearly
     all of it is the tool's start.
     """
-    return _run_on(cubin, compiler.tool("nvdisasm"), "-c", "-ndf")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kernel.cubin"
+        path.write_bytes(cubin)
+        command = [compiler.tool("nvdisasm"), "-c", "-ndf", str(path)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise RuntimeError(f"nvdisasm failed: {ran.stderr.strip()}")
+    return ran.stdout
 
 
-def cubin_resources(cubin: bytes, kernel: str) -> Resources:
-    """Return what the entry function `kernel` occupies; the stack holds what was spilled."""
-    usage = _run_on(cubin, compiler.tool("cuobjdump"), "-res-usage")
-    entry = re.search(rf"Function {re.escape(kernel)}:\s+REG:(\d+) STACK:(\d+)", usage)
-    if not entry:
-        raise RuntimeError(f"cuobjdump names no function {kernel}: {usage.strip()}")
-    return Resources(registers=int(entry[1]), spill_bytes=int(entry[2]))
+def ptxas_resources(log: str) -> Resources:
+    """Return what a kernel occupies, from what `ptxas -v` said; functions that it calls count.
+
+    Spilled bytes are those of the spilling stores in the code; one in a loop counts once.
+    """
+    spills = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores", log)
+    used = re.search(r"Used (\d+) registers(?:.*?(\d+) bytes cumulative stack size)?", log)
+    if not used or not spills:
+        raise RuntimeError(f"ptxas -v names no registers: {log.strip() or 'it said nothing'}")
+    return Resources(
+        registers=int(used[1]),
+        spill_bytes=sum(int(stored) for _, stored in spills),
+        local_bytes=int(used[2] or max(int(frame) for frame, _ in spills)),
+    )
 
 
 def amdgcn_resources(text: str, kernel: str) -> Resources:
     """Return what `kernel` occupies, from the metadata at the end of the assembly.
 
-    The register count is of vector registers, those that accumulate included; spilled ones
-    lie in the private segment.
+    The register count is of vector registers, those that accumulate included; a spilled one is
+    32 bits of each thread.
     """
     for entry in text.partition("amdhsa.kernels:")[2].split("\n  - "):
-        if re.search(rf"\.name:\s+{re.escape(kernel)}\s", entry):
-            registers = re.search(r"\.vgpr_count:\s+(\d+)", entry)
-            private = re.search(r"\.private_segment_fixed_size:\s+(\d+)", entry)
-            if registers and private:
-                return Resources(registers=int(registers[1]), spill_bytes=int(private[1]))
+        found = dict(re.findall(r"\.(\w+):\s+(\d+)", entry))
+        if re.search(rf"\.name:\s+{re.escape(kernel)}\s", entry) and "vgpr_count" in found:
+            return Resources(
+                registers=int(found["vgpr_count"]),
+                spill_bytes=4 * int(found["vgpr_spill_count"]),
+                local_bytes=int(found["private_segment_fixed_size"]),
+            )
     raise RuntimeError(f"the AMD metadata does not describe {kernel}")
 
 

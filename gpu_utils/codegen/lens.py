@@ -59,7 +59,7 @@ def _refusal(raw: "RawArtifact", target: Target) -> str:
     limits = [
         (raw.shared_bytes, target.shared_limit_bytes, "shared memory"),
         (raw.tensor_memory_columns, target.tensor_memory_columns, "tensor memory"),
-        (raw.num_warps * target.warp_size, 1024, "threads"),  # of one block, on every target here
+        (raw.num_warps * target.warp_size, target.threads_limit, "threads"),
     ]
     for required, limit, resource in limits:
         if required > limit:
@@ -74,7 +74,7 @@ def _read(kernel: str, raw: "RawArtifact", target: Target) -> Artifact:
     if raw.cubin:
         text = disassemble.sass(raw.cubin)
         asm = {**raw.asm, "sass": text}
-        resources = disassemble.cubin_resources(raw.cubin, raw.kernel)
+        resources = disassemble.ptxas_resources(raw.ptxas_log)
         instructions = disassemble.sass_instructions(text)
     else:
         asm = raw.asm
@@ -90,6 +90,7 @@ def _read(kernel: str, raw: "RawArtifact", target: Target) -> Artifact:
         async_copy_widths=widths.async_copies,
         registers=resources.registers,
         spill_bytes=resources.spill_bytes,
+        local_bytes=resources.local_bytes,
         shared_bytes=raw.shared_bytes,
         num_warps=raw.num_warps,
         compiler=raw.compiler,

@@ -4,23 +4,18 @@ import dataclasses
 import re
 from typing import Literal
 
-__all__ = ["TARGETS", "Target", "get"]
+from gpu_utils import occupancy
 
-_KIB = 1024
-_CUDA_GUIDE = (
-    "NVIDIA, CUDA C++ Programming Guide, Technical Specifications per Compute Capability: "
-    "maximum amount of shared memory per thread block"
-)
-_CDNA3_ISA = "AMD, Instinct MI300 (CDNA3) Instruction Set Architecture: 64 KB of LDS per CU"
-_CDNA4_ISA = "AMD, CDNA4 Instruction Set Architecture: 160 KB of LDS per CU"
+__all__ = ["TARGETS", "Target", "get"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
     """One architecture that code is compiled for.
 
-    `shared_limit_bytes` is the most shared memory (AMD: LDS) that one block can ask for, and
-    `tensor_memory_columns` the columns of tensor memory of one SM, 0 where there is none.
+    `shared_limit_bytes` is the most shared memory (AMD: LDS) that one block can ask for,
+    `threads_limit` its most threads, and `tensor_memory_columns` the columns of tensor memory
+    of one SM, 0 where there is none.
     """
 
     name: str
@@ -29,8 +24,9 @@ class Target:
     arch: int | str
     warp_size: int
     shared_limit_bytes: int
+    threads_limit: int
+    tensor_memory_columns: int
     source: str
-    tensor_memory_columns: int = 0
 
     @property
     def backend(self) -> str:
@@ -38,25 +34,32 @@ class Target:
         return "cuda" if self.vendor == "NVIDIA" else "hip"
 
 
-def _nvidia(arch: int, parts: tuple[str, ...], shared_kib: int, columns: int = 0) -> Target:
-    limit = shared_kib * _KIB
-    return Target(f"sm_{arch}", "NVIDIA", parts, arch, 32, limit, _CUDA_GUIDE, columns)
-
-
-def _amd(arch: str, parts: tuple[str, ...], shared_kib: int, source: str) -> Target:
-    return Target(arch, "AMD", parts, arch, 64, shared_kib * _KIB, source)
+def _target(name: str, *parts: str) -> Target:
+    nvidia = name.startswith("sm_")
+    sm = occupancy.limits(name)
+    return Target(
+        name=name,
+        vendor="NVIDIA" if nvidia else "AMD",
+        parts=parts,
+        arch=int(name.removeprefix("sm_")) if nvidia else name,
+        warp_size=sm.warp_size,
+        shared_limit_bytes=sm.shared_bytes_per_block,
+        threads_limit=sm.threads_per_block,
+        tensor_memory_columns=sm.tensor_memory_columns,
+        source=sm.source,
+    )
 
 
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
-        _nvidia(80, ("A100",), 163),
-        _nvidia(89, ("L4", "L40S", "RTX 4090"), 99),
-        _nvidia(90, ("H100", "H200"), 227),
-        _nvidia(100, ("B200",), 227, columns=512),
-        _nvidia(120, ("RTX 5090", "RTX PRO 6000"), 99),
-        _amd("gfx942", ("MI300X", "MI325X"), 64, _CDNA3_ISA),
-        _amd("gfx950", ("MI350X", "MI355X"), 160, _CDNA4_ISA),
+        _target("sm_80", "A100"),
+        _target("sm_89", "L4", "L40S", "RTX 4090"),
+        _target("sm_90", "H100", "H200"),
+        _target("sm_100", "B200"),
+        _target("sm_120", "RTX 5090", "RTX PRO 6000"),
+        _target("gfx942", "MI300X", "MI325X"),
+        _target("gfx950", "MI350X", "MI355X"),
     )
 }
 

@@ -248,13 +248,9 @@ def compiled(
         built = codegen.compile(fn, *args, target=list(targets))
     except codegen.CompileError as error:
         raise AssertionError(str(error)) from None
-    for target, artifacts in built.items():
+    for artifacts in built.values():
         for artifact in artifacts:
-            assert artifact.fits, f"{artifact.kernel} on {target}: {artifact.fits_message}"
-            assert artifact.spill_bytes <= 32, (
-                f"{artifact.kernel} on {target} spills {artifact.spill_bytes} bytes a thread from "
-                "registers to memory; a smaller block or more warps keep it in registers"
-            )
+            codegen.expect(artifact, spill_bytes=32)
     return {target: [artifacts[index] for index in order] for target, artifacts in built.items()}
 
 

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "gpu_utils"
 # DESIGN's table: a module imports only from floors below its own.
 FLOORS = {
     1: {"quantities", "specs"},
-    2: {"roofline", "occupancy", "comm", "parity", "tolerance", "_triton"},
+    2: {"roofline", "occupancy", "comm", "parity", "tolerance", "_triton", "_children"},
     3: {"traffic", "codegen", "bench"},
     4: {"profiling", "recordings"},
     5: {"card"},

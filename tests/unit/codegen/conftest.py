@@ -2,6 +2,8 @@
 
 import pytest
 
+from gpu_utils.codegen import cache
+
 
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory):
@@ -10,4 +12,5 @@ def shared_cache(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _cache(monkeypatch, shared_cache):
+    monkeypatch.setattr(cache, "_warned", set())  # each test is a process of its own
     monkeypatch.setenv("RIDGE_CACHE_DIR", str(shared_cache))

@@ -14,6 +14,7 @@ ARTIFACT = Artifact(
     async_copy_widths={128: 8},
     registers=18,
     spill_bytes=0,
+    local_bytes=0,
     shared_bytes=1024,
     num_warps=4,
     compiler="triton 3.7.1, ptxas 12.8",
@@ -37,6 +38,47 @@ def test_count_of_amd_instructions():
     assert amd.count("v_mfma") == 8
     assert amd.count("v_mfma_f32") == 3
     assert amd.opcodes["v_mfma_f32_32x32x8_bf16"] == 3
+
+
+SOFTMAX = {
+    "MUFU.EX2": 16,
+    "MUFU.RCP": 1,
+    "FADD.FTZ": 32,
+    "FFMA": 8,
+    "STS": 1,
+    "LDS": 2,
+    "BAR.SYNC": 3,
+}
+
+
+def test_classes_count_what_instructions_are_for():
+    softmax = dataclasses.replace(ARTIFACT, instructions=SOFTMAX)
+    assert softmax.classes == {
+        "special function": 17, "shared memory": 3, "barrier": 3, "float": 40,
+    }  # fmt: skip
+    assert softmax.special_functions == {"EX2": 16, "RCP": 1}
+    assert softmax.count("special function") == 17
+    assert softmax.select("float") == {"FADD.FTZ": 32, "FFMA": 8}
+
+
+def test_special_functions_have_one_name_on_both_vendors():
+    amd = dataclasses.replace(
+        ARTIFACT, instructions={"v_exp_f32": 16, "v_rcp_f32": 1, "v_exp_f16": 2}
+    )
+    assert amd.special_functions == {"EX2": 18, "RCP": 1}
+
+
+def test_occupancy_is_that_of_its_block():
+    # 4 warps of 18 registers: all but free. 1 KiB and the reserve of 1 KiB: 228 / 2 = 114 blocks.
+    # The 64 warps of an SM hold 16 blocks of 4.
+    found = ARTIFACT.occupancy
+    assert (found.blocks_per_sm, found.limiter, found.share) == (16, "warps", 1.0)
+    # Tensor memory: 512 columns in blocks of 256.
+    tensor = dataclasses.replace(ARTIFACT, target="sm_100", tensor_memory_columns=256)
+    assert (tensor.occupancy.blocks_per_sm, tensor.occupancy.limiter) == (2, "tensor memory")
+    # An AMD wavefront has 64 lanes: 8 of them are 512 threads, and 4 blocks of 8 fill 32 places.
+    amd = dataclasses.replace(ARTIFACT, target="gfx942", num_warps=8, shared_bytes=0)
+    assert (amd.occupancy.blocks_per_sm, amd.occupancy.warps_per_sm) == (4, 32)
 
 
 def test_opcodes_sum_over_modifiers():

@@ -13,6 +13,7 @@ import warnings
 import pytest
 
 from gpu_utils.codegen import child
+from tests.unit.processes import is_dead
 
 
 def run(*works, limit_s=20.0, **kwargs):
@@ -33,6 +34,17 @@ def test_values_come_back_in_order():
         "fast",
         "x" * 10**6,
     ]
+
+
+def test_works_run_at_the_same_time(tmp_path):
+    def meet(mine: str, other: str) -> str:
+        (tmp_path / mine).touch()
+        while not (tmp_path / other).exists():  # for ever, if the other waits for its turn
+            time.sleep(0.01)
+        return "met"
+
+    endings = run(lambda: meet("a", "b"), lambda: meet("b", "a"), workers=2)
+    assert [ending.value for ending in endings] == ["met", "met"]
 
 
 def test_an_abort_is_a_signal(capfd):
@@ -65,21 +77,20 @@ def test_a_hang_meets_the_limit_together_with_what_it_started(tmp_path):
     assert ending.timed_out
     assert ending.value is None
     assert time.monotonic() - started < 10
-    pid = int((tmp_path / "pid").read_text())
-    for _ in range(100):  # whoever adopted it may need a moment to bury it
-        state = _state(pid)
-        if state in ("", "Z"):
-            break
-        time.sleep(0.05)
-    assert state in ("", "Z")
+    assert is_dead(int((tmp_path / "pid").read_text()))
 
 
-def _state(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return ""
+def test_what_a_crashed_child_started_is_ended(tmp_path):
+    def crash():
+        grandchild = os.fork()
+        if grandchild == 0:
+            os.closerange(3, 100)  # as a tool that it runs does
+            time.sleep(60)
+        (tmp_path / "pid").write_text(str(grandchild))
+        os.abort()
+
+    assert run(crash)[0].signal == signal.SIGABRT
+    assert is_dead(int((tmp_path / "pid").read_text()))
 
 
 def test_an_exception_leaves_its_traceback():

@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 import triton
+import triton.language as tl
 
 from gpu_utils import codegen
 from tests.unit.codegen.kernels import (
@@ -14,6 +15,7 @@ from tests.unit.codegen.kernels import (
     copy,
     copy_kernel,
     matmul,
+    matmul_descriptors,
     meta,
     softmax,
 )
@@ -134,8 +136,47 @@ def test_too_few_registers_spill():
     assert free.spill_bytes == 0
     assert free.registers > 64
     assert starved.registers <= 32
-    assert starved.spill_bytes >= (64 - 32) * 4
+    # At least the values that are left over live in local memory, each stored once or more.
+    assert starved.local_bytes >= (64 - 32) * 4
+    assert starved.spill_bytes >= starved.local_bytes
+    assert starved.count("local memory") > 0
     assert starved.opcodes["STL"] > 0
+
+
+@triton.jit
+def sine_kernel(x_ptr, y_ptr, BLOCK_SIZE: tl.constexpr):
+    offs = tl.arange(0, BLOCK_SIZE)
+    tl.store(y_ptr + offs, tl.sin(tl.load(x_ptr + offs)))
+
+
+def test_an_array_in_local_memory_is_no_spill():
+    # The slow path of a sine indexes 7 words of a product with 2 / pi at run time. No register
+    # can be indexed, so they lie in local memory (until Triton 3.9, which selects among them).
+    def sine():
+        sine_kernel[(1,)](meta(128), meta(128), BLOCK_SIZE=128)
+
+    artifact = only(codegen.compile(sine, target="sm_90"))
+    assert artifact.spill_bytes == 0
+    assert (artifact.local_bytes >= 7 * 4) == (artifact.count("STL") > 0)
+
+
+def test_special_functions_by_name():
+    # Softmax of 1024 in 4 warps: 8 exponentials a lane of 32, 4 of 64; and a division.
+    built = codegen.compile(softmax, meta(64, 1024), target=["sm_90", "gfx942"])
+    assert only(built["sm_90"]).special_functions["EX2"] == 8
+    assert only(built["gfx942"]).special_functions["EX2"] == 4
+    for (artifact,) in built.values():
+        assert artifact.special_functions["RCP"] >= 1
+        assert artifact.classes["float"] > artifact.classes["special function"]
+
+
+def test_descriptors_are_copied_by_tma_where_there_is_one():
+    a = meta(1024, 1024, dtype=torch.bfloat16)
+    built = codegen.compile(matmul_descriptors, a, a, target=TARGETS)
+    for target in ("sm_90", "sm_100"):
+        codegen.expect(only(built[target]), has=["UTMALDG", "UTMASTG", "SYNCS"], lacks=["LDGSTS"])
+    codegen.expect(only(built["sm_80"]), has=["HMMA"], lacks=["TMA"])
+    codegen.expect(only(built["gfx942"]), has=["v_mfma"], lacks=["TMA"])
 
 
 def test_one_artifact_per_launch_in_their_order():
@@ -154,6 +195,38 @@ def test_a_repeated_launch_and_a_repeated_target_compile_once():
     assert list(built) == ["sm_90"]
     first, second, third = built["sm_90"]
     assert first == second == third
+
+
+tuned_copy_kernel = triton.autotune(
+    [triton.Config({"BLOCK_SIZE": 128 * lanes}, num_warps=4) for lanes in (1, 4)], key=["N"]
+)(copy_kernel)
+
+
+def test_the_first_configuration_stands_for_an_autotuned_kernel():
+    def tuned(x):
+        y = torch.empty_like(x)
+        tuned_copy_kernel[lambda meta: (triton.cdiv(x.numel(), meta["BLOCK_SIZE"]),)](
+            x, y, x.numel()
+        )
+
+    # 128 floats / 128 lanes: one float each.
+    assert only(codegen.compile(tuned, meta(2**24), target="sm_90")).load_widths == {32: 1}
+
+
+def test_a_loop_over_configurations_is_a_table_of_what_fits():
+    a = meta(4096, 4096, dtype=torch.bfloat16)
+    fits = {
+        stages: {
+            target: artifact.fits
+            for target, (artifact,) in codegen.compile(
+                matmul, a, a, BLOCK_N=256, num_stages=stages, target=["sm_90", "sm_89"]
+            ).items()
+        }
+        for stages in (3, 4)
+    }
+    # A stage is (128 x 64 + 64 x 256) x 2 B = 48 KiB: on sm_90 3 and 4 of them are 144 and 192 of
+    # 227 KiB; mma.sync keeps one stage in registers, which leaves 96 and 144 of 99 KiB.
+    assert fits == {3: {"sm_90": True, "sm_89": True}, 4: {"sm_90": True, "sm_89": False}}
 
 
 def test_artifacts_name_their_compiler():

@@ -49,6 +49,29 @@ amdhsa.kernels:
 """
 
 
+SPILLED = """
+ptxas info    : 0 bytes gmem
+ptxas info    : Compiling entry function 'softmax_kernel' for 'sm_90a'
+ptxas info    : Function properties for softmax_kernel
+    760 bytes stack frame, 1072 bytes spill stores, 1316 bytes spill loads
+ptxas info    : Used 32 registers, used 1 barriers, 760 bytes cumulative stack size
+"""
+
+SINE = """
+ptxas-blackwell info    : Function properties for sine_kernel
+    32 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas-blackwell info    : Used 51 registers, used 0 barriers, 32 bytes cumulative stack size
+"""
+
+CALLS = """
+ptxas info    : Function properties for kernel
+    16 bytes stack frame, 12 bytes spill stores, 12 bytes spill loads
+ptxas info    : Used 40 registers, used 1 barriers, 24 bytes cumulative stack size
+ptxas info    : Function properties for helper
+    8 bytes stack frame, 8 bytes spill stores, 4 bytes spill loads
+"""
+
+
 def test_sass_instructions_with_their_modifiers():
     found = disassemble.sass_instructions(SASS)
     assert found == {
@@ -95,9 +118,28 @@ def test_width_of_a_load(name, bits):
 
 
 def test_amd_resources_are_those_of_the_kernel_asked_for():
-    assert disassemble.amdgcn_resources(METADATA, "kernel") == disassemble.Resources(128, 272)
+    # 68 spilled registers of 4 bytes are its 272 bytes of scratch.
+    expected = disassemble.Resources(registers=128, spill_bytes=272, local_bytes=272)
+    assert disassemble.amdgcn_resources(METADATA, "kernel") == expected
     with pytest.raises(RuntimeError, match="does not describe absent"):
         disassemble.amdgcn_resources(METADATA, "absent")
+
+
+def test_ptxas_says_what_spilled_and_what_is_local_besides():
+    spilled = disassemble.ptxas_resources(SPILLED)
+    assert spilled == disassemble.Resources(registers=32, spill_bytes=1072, local_bytes=760)
+    sine = disassemble.ptxas_resources(SINE)
+    assert sine == disassemble.Resources(registers=51, spill_bytes=0, local_bytes=32)
+
+
+def test_what_a_called_function_spills_counts():
+    assert disassemble.ptxas_resources(CALLS) == disassemble.Resources(40, 12 + 8, 24)
+
+
+@pytest.mark.parametrize("log", ["", "ptxas info    : Used 12 registers, used 0 barriers"])
+def test_a_log_that_names_nothing_is_refused(log):
+    with pytest.raises(RuntimeError, match="ptxas -v names no registers"):
+        disassemble.ptxas_resources(log)
 
 
 def test_a_tool_that_fails_says_why():

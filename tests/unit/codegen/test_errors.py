@@ -8,13 +8,11 @@ import pytest
 import torch
 import triton
 import triton.language as tl
-from triton.experimental import gluon
-from triton.experimental.gluon import language as gl
-from triton.experimental.gluon.language.nvidia.hopper import warpgroup_mma
 
 from gpu_utils import codegen
 from gpu_utils._triton import compiler
 from gpu_utils.course import rungs
+from tests.unit.codegen.gluon_kernels import hopper
 from tests.unit.codegen.kernels import copy, matmul, meta
 
 LIMIT = 3
@@ -115,40 +113,21 @@ def test_what_ptxas_says_is_passed_on():
     assert "maxnreg" in caught.value.hint
 
 
-@gluon.jit
-def hopper_kernel(a_ptr, c_ptr):
-    layout: gl.constexpr = gl.BlockedLayout([1, 8], [4, 8], [4, 1], [1, 0])
-    offs_m = gl.arange(0, 64, gl.SliceLayout(1, layout))
-    offs_n = gl.arange(0, 64, gl.SliceLayout(0, layout))
-    offs = offs_m[:, None] * 64 + offs_n[None, :]
-    shared: gl.constexpr = gl.NVMMASharedLayout.get_default_for([64, 64], gl.float16)
-    tile = gl.allocate_shared_memory(gl.float16, [64, 64], shared, gl.load(a_ptr + offs))
-    mma: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, 64, 16])
-    acc = warpgroup_mma(tile, tile, gl.zeros([64, 64], gl.float32, mma))
-    gl.store(c_ptr + gl.convert_layout(offs, mma), acc)
-
-
-def hopper_only():
-    hopper_kernel[(1,)](meta(64, 64, dtype=torch.float16), meta(64, 64))
-
-
 def test_a_compiler_that_aborts_costs_a_message():
     # wgmma exists on sm_90 alone; LLVM ends the process when it meets it elsewhere.
     with pytest.raises(codegen.CompileError) as caught:
-        codegen.compile(hopper_only, target="sm_80")
+        codegen.compile(hopper, target="sm_80")
     assert "the compiler aborted (SIGABRT): LLVM ERROR: Cannot select" in caught.value.reason
     assert "sm_80 does not have this instruction" in caught.value.hint
-    (artifact,) = codegen.compile(hopper_only, target="sm_90")
-    assert artifact.opcodes["HGMMA"] == 4  # 64 x 64 x 64 in steps of 16
 
 
 def test_a_check_outlives_a_compiler_that_aborts():
     with pytest.raises(AssertionError, match=r"the compiler aborted \(SIGABRT\)"):
-        rungs.compiled(hopper_only, targets=["sm_80"], checked=())
+        rungs.compiled(hopper, targets=["sm_80"], checked=())
 
 
 def test_the_other_targets_are_kept_when_one_fails():
-    launches = codegen.capture(hopper_only)
+    launches = codegen.capture(hopper)
     built = codegen.compile_launches(launches, ["sm_80", "sm_90"])
     assert isinstance(built["sm_80"][0], codegen.CompileError)
     assert isinstance(built["sm_90"][0], codegen.Artifact)
