@@ -15,18 +15,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-_PR_SET_PDEATHSIG = 1  # of Linux: the signal that comes when the parent dies
+from gpu_utils import _children
+
 _PR_SET_CHILD_SUBREAPER = 36  # orphans below this process become its children
 _LOOK_EVERY_S = 0.05
 _GIVE_UP_AFTER_S = 10.0  # a process that survives SIGKILL that long waits inside the kernel
 _WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
-
-
-def die_with_parent(number: int, parent: int) -> None:
-    """Ask for a signal at the death of `parent`, which forked this process."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
-    if os.getppid() != parent:  # it died before it was asked for
-        os._exit(1)
 
 
 def resident_bytes(pid: int) -> int:
@@ -87,15 +81,15 @@ def _hold_too_much(root: int, limit_bytes: int) -> bool:
 def keep(
     work: Callable[[], NoReturn],
     *,
-    parent: int,
     time_limit_s: float,
     memory_limit_bytes: int,
 ) -> str:
     """Run `work` in a child of this process until it ends or meets a limit; then end all below.
 
+    This process is a child itself, from `_children.fork`, and ends below it when its parent dies.
+
     Args:
         work: what the child does; it leaves by `os._exit`.
-        parent: the process that forked this one.
         time_limit_s: seconds that the child may take.
         memory_limit_bytes: what it and its descendants may hold beyond what it starts with.
 
@@ -103,7 +97,7 @@ def keep(
         "time", "memory", "parent", or "exit N" with N as `os.waitpid` gives it.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
-    die_with_parent(signal.SIGTERM, parent)
+    _children.die_with_parent(signal.SIGTERM, os.getppid())  # to end all below first
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     deadline = time.monotonic() + time_limit_s
     limit_bytes = resident_bytes(os.getpid()) + memory_limit_bytes

@@ -7,7 +7,6 @@ crashed, whatever its exit code says: a lab that calls `os._exit(0)` does not pa
 
 import contextlib
 import dataclasses
-import faulthandler
 import json
 import os
 import resource
@@ -16,10 +15,10 @@ import selectors
 import signal
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
+from gpu_utils import _children
 from gpu_utils.course import keeper
 
 Send = Callable[[dict[str, Any]], None]
@@ -44,13 +43,11 @@ def _live(
     code = 1
     try:
         # A worker whose keeper is killed must not run on.
-        keeper.die_with_parent(signal.SIGKILL, os.getppid())
+        _children.die_with_parent(signal.SIGKILL, os.getppid())
         os.setsid()  # an interrupt in the terminal goes to the checker alone
         limit = keeper.resident_bytes(os.getpid()) + memory_limit_bytes
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
         resource.setrlimit(resource.RLIMIT_FSIZE, (_PRINT_LIMIT_BYTES, _PRINT_LIMIT_BYTES))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        faulthandler.disable()  # a crash is told by its signal; the dump would be of pytest
         if (torch := sys.modules.get("torch")) is not None:
             # The parent's OpenMP threads did not survive the fork; waiting for them is for ever.
             torch.set_num_threads(1)
@@ -76,29 +73,17 @@ def _start(
     """Fork the keeper, which forks the worker; the keeper's pid, and both their pipes to read."""
     messages, from_worker = os.pipe()
     report, from_keeper = os.pipe()
-    parent = os.getpid()
-    with warnings.catch_warnings():
-        # Python 3.12 warns that a child of a threaded process may deadlock; this one runs
-        # its own code on one thread and is killed at the deadline.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if pid == 0:
 
-        def work() -> NoReturn:
-            for pipe in (messages, report, from_keeper):  # not the worker's
-                os.close(pipe)
-            _live(body, from_worker, word, memory_limit_bytes)
+    def work() -> NoReturn:
+        for pipe in (messages, report, from_keeper):  # not the worker's
+            os.close(pipe)
+        _live(body, from_worker, word, memory_limit_bytes)
 
-        try:
-            how = keeper.keep(
-                work,
-                parent=parent,
-                time_limit_s=time_limit_s,
-                memory_limit_bytes=memory_limit_bytes,
-            )
-            os.write(from_keeper, how.encode())
-        finally:
-            os._exit(0)
+    def watch() -> None:
+        how = keeper.keep(work, time_limit_s=time_limit_s, memory_limit_bytes=memory_limit_bytes)
+        os.write(from_keeper, how.encode())
+
+    pid = _children.fork(watch)
     os.close(from_worker)
     os.close(from_keeper)
     os.set_blocking(messages, False)
