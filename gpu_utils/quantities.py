@@ -186,7 +186,8 @@ def _on_ladder(value: float, rungs: tuple[tuple[float, str], ...], zero: str) ->
     shown = value / factor
     for next_factor, next_unit in rungs[1:]:
         # Rounded before it climbs: 999.95 is 1.00 k, not 1000; 59.96 s is 1.00 min, not 60.0 s.
-        if abs(_rounded(shown)) * factor < next_factor * (1 - 1e-9):
+        # Or as it is: 1024 KiB, which rounds to 1020, is 1.00 MiB.
+        if max(abs(_rounded(shown)), abs(shown)) * factor < next_factor * (1 - 1e-9):
             break
         factor, unit = next_factor, next_unit
         shown = math.copysign(max(1.0, abs(value) / factor), value)

@@ -48,6 +48,8 @@ def test_the_docstrings_run():
         # At a border the value is rounded before its unit is chosen.
         (999.4, "B", "999 B"),
         (999.95, "", "1.00 k"),
+        (2**20, "iB", "1.00 MiB"),
+        (2**20 - 2**10, "iB", "1,020 KiB"),
         (999_499, "B", "999 kB"),
         (999_950, "B", "1.00 MB"),
         (0.99996e-3, "s", "1.00 ms"),
