@@ -1,0 +1,194 @@
+"""Make recordings, on a machine with a GPU: check the result, time it, time its peers."""
+
+import concurrent.futures
+import dataclasses
+import datetime
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gpu_utils import bench, parity
+from gpu_utils.bench import Ceilings, Timing
+from gpu_utils.parity import Fingerprint
+from gpu_utils.recordings.case import Case
+from gpu_utils.recordings.launched import Launched, described
+from gpu_utils.recordings.model import Recording, Run
+
+__all__ = ["NoGPUError", "WrongResultError", "begin", "compiled_peer", "first_line", "gpu_ceilings",
+           "record", "with_peers"]  # fmt: skip
+
+NO_COUNTERS = "ncu was not run: `make gpu` runs it"
+_BUSY_S = 0.05  # of work before the clocks are read
+_ARRAY_BYTES = 2**30  # beyond the last-level cache of every part
+_SQUARE = {"bf16": 8192, "fp16": 8192, "fp32": 4096}
+_TORCH_NAMES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+
+
+class NoGPUError(RuntimeError):
+    """A GPU is needed and there is none."""
+
+
+class WrongResultError(RuntimeError):
+    """What is wrong has no speed."""
+
+
+def begin(command: str, budget_s: float = 15) -> Run:
+    """Read the environment and measure the GPU's ceilings.
+
+    Args:
+        command: What was typed, to be kept.
+        budget_s: About how long the ceilings may take, in seconds.
+
+    Raises:
+        NoGPUError: There is no GPU.
+    """
+    _need_gpu()
+    today = datetime.datetime.now(datetime.UTC).date()
+    environment = parity.fingerprint(use_torch=True)
+    return Run(today, command, environment, gpu_ceilings(budget_s))
+
+
+def _need_gpu() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise NoGPUError(
+            "a recording needs an NVIDIA or AMD GPU, and torch finds none here: run this on a "
+            "machine with one, and bring the file that it writes to gpu_utils/recordings/data"
+        )
+
+
+def gpu_ceilings(budget_s: float) -> Ceilings:
+    """What this GPU reaches: a sum, a copy, square matrix products; the best fifth of the runs."""
+    import torch
+
+    _need_gpu()
+    source = torch.ones(_ARRAY_BYTES // 4, device="cuda")
+    target = torch.empty_like(source)
+    share_s = budget_s / (2 + len(_SQUARE))
+    read = bench.measure(source.sum, budget_s=share_s)
+    copy = bench.measure(target.copy_, source, budget_s=share_s)
+    products = {dtype: _product(torch, dtype, share_s) for dtype in _SQUARE}
+    flops = {dtype: 2 * _SQUARE[dtype] ** 3 / timing.p20_s for dtype, timing in products.items()}
+    return Ceilings(
+        read_bytes_per_s=_ARRAY_BYTES / read.p20_s,
+        copy_bytes_per_s=2 * _ARRAY_BYTES / copy.p20_s,
+        flops_per_s=flops,
+        sweep_dtype=max(flops, key=lambda dtype: flops[dtype]),
+        sweep=(),
+        device=copy.device,
+        spread=max(timing.spread for timing in (read, copy, *products.values())),
+        note="A sum, a copy and square products by torch: a kernel of yours may be faster.",
+    )
+
+
+def _product(torch: Any, dtype: str, budget_s: float) -> Timing:
+    side = _SQUARE[dtype]
+    a, b, out = (
+        torch.randn(side, side, device="cuda", dtype=getattr(torch, _TORCH_NAMES[dtype]))
+        for _ in range(3)
+    )
+    return bench.measure(torch.mm, a, b, out=out, budget_s=budget_s)
+
+
+def record(case: Case, unit: str, run: Run, budget_s: float = 1.0) -> Recording:
+    """Measure one case on the current GPU.
+
+    The result is compared with the reference's first, on the GPU: this is the compiled code, which
+    no other check runs.
+
+    Args:
+        case: What to measure.
+        unit: Whose solution it is.
+        run: From `begin`.
+        budget_s: About how long to time each of the callables, in seconds.
+
+    Raises:
+        NoGPUError: There is no GPU.
+        WrongResultError: The result is not what the reference says.
+    """
+    from gpu_utils import codegen
+
+    _need_gpu()
+    arguments = case.arguments("cuda")
+    requested = case.requested_bytes(arguments, _checked(case, arguments)) or (None, None)
+    launches = codegen.capture(case.function, *arguments)
+    timing = bench.measure(case.function, *arguments, budget_s=budget_s)
+    recording = Recording(
+        unit=unit,
+        function=case.name,
+        arguments={name: described(value) for name, value in case.named(arguments).items()},
+        launches=tuple(map(Launched.of, launches)),
+        timing=timing,
+        peers={},
+        load_bytes=requested[0],
+        store_bytes=requested[1],
+        flops=case.flops,
+        dtype=case.dtype,
+        counters=None,
+        load=_under_load(lambda: case.function(*arguments)),
+        unknown={"counters": NO_COUNTERS},
+        run=run,
+    )
+    return with_peers(recording, {"torch": case.reference, **case.peers}, arguments, budget_s)
+
+
+def with_peers(
+    recording: Recording,
+    peers: Mapping[str, Callable[..., Any]],
+    arguments: tuple,
+    budget_s: float = 1.0,
+) -> Recording:
+    """The recording with more peers timed; one that fails is left out, and why is kept."""
+    timed, unknown = dict(recording.peers), dict(recording.unknown)
+    for name, peer in peers.items():
+        try:
+            timed[name] = bench.measure(peer, *arguments, budget_s=budget_s)
+        except Exception as error:  # somebody else's code: its failure is a finding
+            unknown[f"peers.{name}"] = first_line(error)
+    return dataclasses.replace(recording, peers=timed, unknown=unknown)
+
+
+def compiled_peer(case: Case) -> Callable[..., Any]:
+    """The reference through torch.compile, which compiles at its first call."""
+    import torch
+
+    return torch.compile(case.reference, dynamic=False)
+
+
+def first_line(error: BaseException) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _checked(case: Case, arguments: tuple) -> Any:
+    """The result, compared with the reference by the course's one rule."""
+    from gpu_utils import tolerance
+
+    out = case.function(*arguments)
+    narrow = case.reference(*arguments)
+    oracle = case.reference(*tolerance.widened(arguments))
+    if out.shape != narrow.shape or out.dtype != narrow.dtype:
+        raise WrongResultError(
+            f"{case.name} returns {described(out)}, expected {described(narrow)}"
+        )
+    floating = out.is_floating_point()
+    wrong = tolerance.close(out, narrow, oracle) if floating else tolerance.exact(out, narrow)
+    if wrong:
+        raise WrongResultError(f"{case.name} is wrong on this GPU: {wrong}")
+    return out
+
+
+def _under_load(call: Callable[[], Any]) -> Fingerprint:
+    """Clocks and throttling, read while the GPU is kept at work."""
+    import torch
+
+    until = time.perf_counter() + _BUSY_S
+    while time.perf_counter() < until:
+        call()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(parity.under_load)
+        while not reading.done():
+            call()
+    torch.cuda.synchronize()
+    return reading.result()
