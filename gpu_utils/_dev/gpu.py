@@ -49,12 +49,11 @@ def run_stage(name: str, folder: Path, limit_s: float) -> gpu_report.Stage:
     """Run one stage in a process, at most `limit_s` seconds; what it left behind."""
     path = partial(folder, name)
     path.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "gpu_utils._dev.gpu_stages", name, str(folder), f"{limit_s:g}"]
     began = time.monotonic()
     with open(folder / "log.txt", "ab") as log:
         log.write(f"\n== {name}\n".encode())
         log.flush()
-        ending = _run(command, log, limit_s)
+        ending = _run(_command(name, str(folder), f"{limit_s:g}"), log, limit_s)
     kept: dict[str, Any] = {"state": "running", "why": "", "data": {}}
     if path.exists():
         kept = json.loads(path.read_text("utf-8"))
@@ -62,6 +61,10 @@ def run_stage(name: str, folder: Path, limit_s: float) -> gpu_report.Stage:
         kept["state"], kept["why"] = ending
     seconds = time.monotonic() - began
     return gpu_report.Stage(name, kept["state"], kept["why"], seconds, kept["data"])
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "gpu_utils._dev.gpu_stages", *arguments]
 
 
 def _run(command: Sequence[str], log: Any, limit_s: float) -> tuple[str, str]:
