@@ -86,7 +86,7 @@ def _machine(data: Mapping[str, Any]) -> Iterator[str]:
     if "run" in data:
         run = recordings.run_of(data["run"], "the stage's document")
         yield from ("", f"machine: {run}", f"fingerprint {run.fingerprint}")
-        yield from repr(run.ceilings).splitlines()
+        yield from str(run.ceilings or "its ceilings were not measured").splitlines()
 
 
 def _rungs(data: Mapping[str, Any]) -> Iterator[str]:

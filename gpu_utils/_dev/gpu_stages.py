@@ -41,9 +41,11 @@ def partial(folder: Path, name: str) -> Path:
 
 
 def machine(save: Save, folder: Path, limit_s: float) -> None:
-    """The fingerprint and the ceilings."""
-    run = recordings.begin(COMMAND, budget_s=min(_CEILINGS_S, limit_s / 3))
-    save({"run": recordings.dump(run, []), "hash": run.fingerprint.hash})
+    """The fingerprint, then the ceilings."""
+    run = recordings.begin(COMMAND)
+    save({"run": recordings.dump(run, [])})
+    run = recordings.with_ceilings(run, min(_CEILINGS_S, limit_s / 3))
+    save({"run": recordings.dump(run, [])})
 
 
 def rungs(save: Save, folder: Path, limit_s: float) -> None:
@@ -161,13 +163,13 @@ def peers(save: Save, folder: Path, limit_s: float) -> None:
 
 
 def _run(folder: Path) -> Run:
-    """The run that the first stage began; without ceilings if it did not get so far."""
+    """The run that the first stage began; one without ceilings if it did not come so far."""
     path = partial(folder, "machine")
     if path.exists():
         data = json.loads(path.read_text("utf-8")).get("data", {})
         if "run" in data:
             return recordings.run_of(data["run"], path.name)
-    return recordings.begin(COMMAND, budget_s=_CEILINGS_S)
+    return recordings.begin(COMMAND)
 
 
 def _with_compiled(case: Case, recording: Recording) -> Recording:

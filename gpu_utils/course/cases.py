@@ -52,7 +52,7 @@ def record(what: str, folder: Path | None = None) -> tuple[Path, tuple[Recording
             f"{unit.name} has nothing to record: its tests have no gpu_cases(lab), which lists "
             "what is measured on a GPU"
         )
-    run = recordings.begin(f"ridge record {unit.name}")
+    run = recordings.with_ceilings(recordings.begin(f"ridge record {unit.name}"))
     found = tuple(recordings.record(case, unit.name, run) for case in listed)
     path = (folder or recordings.FOLDER) / recordings.file_name(run, unit.name)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ from gpu_utils.recordings.recorder import (
     compiled_peer,
     first_line,
     record,
+    with_ceilings,
     with_peers,
 )
 
@@ -48,5 +49,6 @@ __all__ = [
     "record",
     "run_of",
     "state",
+    "with_ceilings",
     "with_peers",
 ]

@@ -88,7 +88,7 @@ def _fields(recording: Recording) -> dict[str, Any]:
     del fields["run"]
     for name in ("arguments", "counters", "unknown"):
         fields[name] = None if fields[name] is None else dict(fields[name])
-    fields["load"] = recording.load.to_dict()
+    fields["under_load"] = recording.under_load.to_dict()
     fields["timing"] = dataclasses.asdict(recording.timing)
     fields["peers"] = {name: dataclasses.asdict(peer) for name, peer in recording.peers.items()}
     fields["launches"] = [
@@ -177,7 +177,7 @@ def _recording(node: Node, run: Run) -> Recording:
         flops=node["flops"].maybe(float),
         dtype=node["dtype"].of(str),
         counters=None if counters.missing else _numbers(counters),
-        load=_fingerprint(node["load"]),
+        under_load=_fingerprint(node["under_load"]),
         unknown={name: reason.of(str) for name, reason in node["unknown"].table().items()},
         run=run,
     )

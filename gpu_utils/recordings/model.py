@@ -60,7 +60,7 @@ class Recording:
         dtype: The peak that bounds the FLOP.
         counters: Hardware counters by name, summed over the call's kernels, in base units (bytes,
             seconds, hertz); None if they could not be read.
-        load: The GPU's clocks, throttling and power while it worked.
+        under_load: The GPU's clocks, throttling and power while it worked.
         unknown: Why, for what is missing: "counters", or "peers.torch.compile".
         run: Where and when.
     """
@@ -76,7 +76,7 @@ class Recording:
     flops: float | None
     dtype: str
     counters: Mapping[str, float] | None = dataclasses.field(hash=False)
-    load: Fingerprint
+    under_load: Fingerprint
     unknown: Mapping[str, str] = dataclasses.field(hash=False)
     run: Run
 

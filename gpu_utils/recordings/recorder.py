@@ -15,7 +15,7 @@ from gpu_utils.recordings.launched import Launched, described
 from gpu_utils.recordings.model import Recording, Run
 
 __all__ = ["NoGPUError", "WrongResultError", "begin", "compiled_peer", "first_line", "gpu_ceilings",
-           "record", "with_peers"]  # fmt: skip
+           "record", "with_ceilings", "with_peers"]  # fmt: skip
 
 NO_COUNTERS = "ncu was not run: `make gpu` runs it"
 _BUSY_S = 0.05  # of work before the clocks are read
@@ -32,20 +32,23 @@ class WrongResultError(RuntimeError):
     """What is wrong has no speed."""
 
 
-def begin(command: str, budget_s: float = 15) -> Run:
-    """Read the environment and measure the GPU's ceilings.
+def begin(command: str) -> Run:
+    """Read the environment of a run; its ceilings are still to be measured.
 
     Args:
         command: What was typed, to be kept.
-        budget_s: About how long the ceilings may take, in seconds.
 
     Raises:
         NoGPUError: There is no GPU.
     """
     _need_gpu()
     today = datetime.datetime.now(datetime.UTC).date()
-    environment = parity.fingerprint(use_torch=True)
-    return Run(today, command, environment, gpu_ceilings(budget_s))
+    return Run(today, command, parity.fingerprint(use_torch=True))
+
+
+def with_ceilings(run: Run, budget_s: float = 15) -> Run:
+    """The run with what the GPU reaches, measured in about `budget_s` seconds."""
+    return dataclasses.replace(run, ceilings=gpu_ceilings(budget_s))
 
 
 def _need_gpu() -> None:
@@ -126,7 +129,7 @@ def record(case: Case, unit: str, run: Run, budget_s: float = 1.0) -> Recording:
         flops=case.flops,
         dtype=case.dtype,
         counters=None,
-        load=_under_load(lambda: case.function(*arguments)),
+        under_load=_under_load(lambda: case.function(*arguments)),
         unknown={"counters": NO_COUNTERS},
         run=run,
     )

@@ -15,7 +15,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def run():
-    return recordings.begin("pytest tests/gpu", budget_s=5)
+    return recordings.with_ceilings(recordings.begin("pytest tests/gpu"), 5)
 
 
 def test_the_fingerprint_knows_the_gpu(run):

@@ -397,6 +397,21 @@ def test_a_real_stage_without_a_gpu_fails_and_says_what_it_needs(tmp_path):
     assert "NoGPUError: a recording needs an NVIDIA or AMD GPU" in found.why
 
 
+def test_the_fingerprint_is_kept_before_the_ceilings_are_measured(run, tmp_path, monkeypatch):
+    def hangs(run, budget_s):
+        raise KeyboardInterrupt
+
+    bare = dataclasses.replace(run, ceilings=None)
+    monkeypatch.setattr(recordings, "begin", lambda command: bare)
+    monkeypatch.setattr(recordings, "with_ceilings", hangs)
+    saved = []
+    with pytest.raises(KeyboardInterrupt):
+        gpu_stages.machine(saved.append, tmp_path, 60.0)
+    assert recordings.run_of(saved[-1]["run"], "it") == bare
+    stage = gpu_report.Stage("machine", "timed out", "", 1.0, saved[-1])
+    assert "its ceilings were not measured" in gpu_report.report([stage])
+
+
 def test_a_stage_says_that_something_is_missing(tmp_path, monkeypatch):
     def missing(save, folder, limit_s):
         save({"half": 1})
@@ -424,7 +439,7 @@ def a_recording(run, function="copy", unit="lab00", arguments=None):
     return recordings.Recording(
         unit=unit, function=function, arguments=arguments or {"x": 1}, launches=(), timing=second,
         peers={"torch": third}, load_bytes=3e8, store_bytes=3e8, flops=1e9, dtype="fp32",
-        counters=None, load=run.fingerprint, unknown={"counters": "not yet"}, run=run,
+        counters=None, under_load=run.fingerprint, unknown={"counters": "not yet"}, run=run,
     )  # fmt: skip
 
 

@@ -54,6 +54,7 @@ def test_a_lab_without_cases_has_nothing_to_record(monkeypatch):
 
 def test_recording_a_lab_writes_its_file(monkeypatch, tmp_path, recording_run):
     monkeypatch.setattr(recordings, "begin", lambda command: recording_run)
+    monkeypatch.setattr(recordings, "with_ceilings", lambda run: run)
     made = []
     monkeypatch.setattr(recordings, "record", lambda case, unit, run: made.append(case.name))
     monkeypatch.setattr(recordings, "dump", lambda run, found: f"{len(found)} recordings")

@@ -46,7 +46,7 @@ def recording(run):
         flops=0,
         dtype="fp32",
         counters={"dram__bytes_read.sum": 2.7e8},
-        load=Fingerprint({"gpu.clock_sm_hz": 1_980_000_000, "gpu.throttled_by": ()}, {}),
+        under_load=Fingerprint({"gpu.clock_sm_hz": 1_980_000_000, "gpu.throttled_by": ()}, {}),
         unknown={"peers.torch.compile": "BackendError: no C compiler"},
         run=run,
     )

@@ -52,7 +52,7 @@ def test_a_case_is_measured_beside_its_peers(pretended, case, run):
     assert (found.load_bytes, found.store_bytes, found.flops) == (4 * N, 4 * N, N)
     assert found.counters is None
     assert found.unknown == {"counters": "ncu was not run: `make gpu` runs it"}
-    assert "gpu.clock_sm_hz" in found.load.unknown
+    assert "gpu.clock_sm_hz" in found.under_load.unknown
     assert recordings.parse(recordings.dump(run, [found]), "it") == (found,)
 
 
@@ -100,8 +100,9 @@ def test_a_run_begins_with_the_environment_and_the_ceilings(pretended, monkeypat
     monkeypatch.setattr(bench, "measure", measure)
     for name in ("ones", "randn"):
         monkeypatch.setattr(torch, name, on_cpu(getattr(torch, name)))
-    run = recordings.begin("make gpu")
-    assert run.device == "NVIDIA L4"
+    begun = recordings.begin("make gpu")
+    assert (begun.device, begun.ceilings) == ("NVIDIA L4", None)
+    run = recordings.with_ceilings(begun)
     # 2^30 bytes in 1 ms; 2^31 in 2 ms; 2 x 8192^3 = 1.0995e12 FLOP in 4 ms, 4096^3 an eighth.
     assert run.ceilings.read_bytes_per_s == pytest.approx(1.0737e12, rel=1e-4)
     assert run.ceilings.copy_bytes_per_s == pytest.approx(1.0737e12, rel=1e-4)

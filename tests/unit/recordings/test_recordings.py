@@ -86,7 +86,11 @@ def changed(recording, path, value):
         ("recordings.0.peers.torch", [], r"recordings\[0\]\.peers\.torch: expected a table"),
         ("recordings.0.launches.0.grid", [1, 2], r"launches\[0\]\.grid: expected three sizes"),
         ("recordings.0.counters", {"x": "1"}, r"recordings\[0\]\.counters\.x: expected a number"),
-        ("recordings.0.load.facts", {"gpu.colour": 1}, r"recordings\[0\]\.load: not a fact"),
+        (
+            "recordings.0.under_load.facts",
+            {"gpu.colour": 1},
+            r"recordings\[0\]\.under_load: not a fact",
+        ),
     ],
 )
 def test_damage_is_named_with_file_and_field(recording, tmp_path, path, value, message):
@@ -245,4 +249,4 @@ def test_importing_it_imports_no_torch():
 
 
 def test_facts_of_the_moment_are_all_that_a_load_holds(recording):
-    assert all(parity.FACTS[name].momentary for name in recording.load.facts)
+    assert all(parity.FACTS[name].momentary for name in recording.under_load.facts)
