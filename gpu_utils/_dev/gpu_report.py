@@ -1,6 +1,7 @@
 """What `make gpu` found, as recordings and as a table in plain text."""
 
 import dataclasses
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -53,7 +54,7 @@ def recorded(stages: Sequence[Stage]) -> tuple[Recording, ...]:
     why = next((s.why for s in stages if s.name == "counters" and s.why), "not read in this run")
     cases = _data(stages, "counters").get("cases", [])
     return tuple(_with_counters(recording, cases, why)
-                 for recording in recordings.parse(document, "the stage's document"))  # fmt: skip
+                 for recording in recordings.parse(json.dumps(document), "the peers"))  # fmt: skip
 
 
 def _with_counters(recording: Recording, cases: Sequence[Mapping], why: str) -> Recording:
@@ -84,7 +85,7 @@ def _lines(stages: Sequence[Stage]) -> Iterator[str]:
 
 def _machine(data: Mapping[str, Any]) -> Iterator[str]:
     if "run" in data:
-        run = recordings.run_of(data["run"], "the stage's document")
+        run = recordings.run_of(json.dumps(data["run"]), "the machine")
         yield from ("", f"machine: {run}", f"fingerprint {run.fingerprint}")
         yield from str(run.ceilings or "its ceilings were not measured").splitlines()
 

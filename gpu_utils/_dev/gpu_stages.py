@@ -43,9 +43,9 @@ def partial(folder: Path, name: str) -> Path:
 def machine(save: Save, folder: Path, limit_s: float) -> None:
     """The fingerprint, then the ceilings."""
     run = recordings.begin(COMMAND)
-    save({"run": recordings.dump(run, [])})
+    save({"run": json.loads(recordings.dump(run, []))})
     run = recordings.with_ceilings(run, min(_CEILINGS_S, limit_s / 3))
-    save({"run": recordings.dump(run, [])})
+    save({"run": json.loads(recordings.dump(run, []))})
 
 
 def rungs(save: Save, folder: Path, limit_s: float) -> None:
@@ -147,7 +147,7 @@ def peers(save: Save, folder: Path, limit_s: float) -> None:
 
     def keep() -> None:
         document = recordings.dump(run, [recording for _, recording in made])
-        save({"document": document, "failed": failed})
+        save({"document": json.loads(document), "failed": failed})
 
     for unit in units.units():
         for case in cases(unit):
@@ -168,7 +168,7 @@ def _run(folder: Path) -> Run:
     if path.exists():
         data = json.loads(path.read_text("utf-8")).get("data", {})
         if "run" in data:
-            return recordings.run_of(data["run"], path.name)
+            return recordings.run_of(json.dumps(data["run"]), path.name)
     return recordings.begin(COMMAND)
 
 

@@ -188,15 +188,11 @@ def _numbers(node: Node) -> Mapping[str, float]:
 
 
 def _timing(node: Node) -> Timing:
-    return Timing(
-        median_s=node["median_s"].positive(),
-        p20_s=node["p20_s"].positive(),
-        p80_s=node["p80_s"].positive(),
-        runs=node["runs"].of(int),
-        device=node["device"].of(str),
-        method=node["method"].of(str),
-        resolution_s=node["resolution_s"].of(float),
-    )
+    checked = {name: node[name].positive() for name in ("median_s", "p20_s", "p80_s")}
+    checked["runs"] = node["runs"].of(int)
+    checked |= {name: node[name].of(str) for name in ("device", "method")}
+    rest = {name: field.value for name, field in node.table().items()}
+    return node.built(Timing, rest | checked)
 
 
 def _launched(node: Node) -> Launched:

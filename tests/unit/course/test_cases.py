@@ -4,8 +4,9 @@ import datetime
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
-from gpu_utils import codegen, recordings
+from gpu_utils import cli, codegen, recordings
 from gpu_utils.course import cases, units
 from gpu_utils.parity import Fingerprint
 
@@ -63,6 +64,20 @@ def test_recording_a_lab_writes_its_file(monkeypatch, tmp_path, recording_run):
     assert path.read_text() == "3 recordings"
     assert made == ["copy", "axpby", "copy_wide"]
     assert len(found) == 3
+
+
+def test_ridge_record_without_a_gpu_says_what_it_needs(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    done = CliRunner().invoke(cli.app, ["record", "lab00"])
+    assert done.exit_code == 2
+    assert done.output.startswith("ridge: a recording needs an NVIDIA or AMD GPU")
+
+
+def test_ridge_record_says_where_it_is(monkeypatch, tmp_path):
+    monkeypatch.setattr(cases, "record", lambda what, to: (to / f"{what}.json", ("copy: 1 ms",)))
+    done = CliRunner().invoke(cli.app, ["record", "lab00", "--to", str(tmp_path)])
+    assert done.exit_code == 0
+    assert done.output.splitlines() == ["copy: 1 ms", f"kept in {tmp_path}/lab00.json"]
 
 
 @pytest.fixture

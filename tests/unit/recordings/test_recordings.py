@@ -83,6 +83,7 @@ def changed(recording, path, value):
         ("recordings.0.timing.median_s", "fast", r"recordings\[0\]\.timing\.median_s: expected a"),
         ("recordings.0.timing.median_s", 0, r"median_s: expected a number above 0, got 0"),
         ("recordings.0.timing.runs", True, r"runs: expected a whole number, got True"),
+        ("recordings.0.timing.colour", 1, r"recordings\[0\]\.timing: .*'colour'"),
         ("recordings.0.peers.torch", [], r"recordings\[0\]\.peers\.torch: expected a table"),
         ("recordings.0.launches.0.grid", [1, 2], r"launches\[0\]\.grid: expected three sizes"),
         ("recordings.0.counters", {"x": "1"}, r"recordings\[0\]\.counters\.x: expected a number"),
