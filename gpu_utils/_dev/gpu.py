@@ -142,6 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     folder = options.out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "log.txt").write_bytes(b"")  # each run has its own
     until = time.monotonic() + 60 * options.minutes
     stages: list[gpu_report.Stage] = []
     for name in options.only or STAGES:

@@ -7,8 +7,19 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["LABEL", "Comparison", "NcuError", "command", "compare", "explain", "find_ncu", "parse",
-           "total"]  # fmt: skip
+__all__ = [
+    "DRAM",
+    "LABEL",
+    "Comparison",
+    "NcuError",
+    "NcuRefusedError",
+    "command",
+    "compare",
+    "explain",
+    "find_ncu",
+    "parse",
+    "total",
+]
 
 LABEL = "ridge-case-"  # an NVTX range named so, with the case's number, encloses each case
 # Bytes at the memory: two generations of names. Which one a chip has, ncu knows.
@@ -37,6 +48,10 @@ class NcuError(RuntimeError):
     """ncu gave no counters; the message says why and what helps."""
 
 
+class NcuRefusedError(NcuError):
+    """This machine does not let ncu read counters."""
+
+
 def find_ncu() -> Path | None:
     """The profiler, on the PATH or where CUDA installs it."""
     if found := shutil.which("ncu"):
@@ -62,10 +77,10 @@ def command(ncu: Path, log: Path, dram: tuple[str, str], program: Sequence[str])
     ]
 
 
-def explain(said: str) -> str:
-    """Why ncu failed, from what it said."""
+def explain(said: str) -> NcuError:
+    """Why ncu gave no counters, from what it said."""
     if "ERR_NVGPUCTRPERM" in said:
-        return (
+        return NcuRefusedError(
             "the driver gives hardware counters to administrators only (ERR_NVGPUCTRPERM): run as "
             "root, give the container CAP_SYS_ADMIN, or ask the administrator to set "
             "NVreg_RestrictProfilingToAdminUsers=0"
@@ -73,8 +88,8 @@ def explain(said: str) -> str:
     errors = [line.removeprefix("==ERROR==").strip() for line in said.splitlines()
               if line.startswith("==ERROR==")]  # fmt: skip
     if any("LibraryNotLoaded" in line for line in errors):
-        return f"ncu cannot reach the driver here, as in some sandboxes: {errors[0]}"
-    return f"ncu: {errors[0]}" if errors else "ncu printed no counters"
+        return NcuRefusedError(f"ncu cannot reach the driver, as in some sandboxes: {errors[0]}")
+    return NcuError(f"ncu: {errors[0]}" if errors else "ncu printed no counters")
 
 
 def parse(lines: Iterable[str]) -> dict[int, list[dict[str, float]]]:
@@ -111,10 +126,10 @@ def parse(lines: Iterable[str]) -> dict[int, list[dict[str, float]]]:
 def _base(cell: str, unit: str) -> float | None:
     """A value in bytes, seconds, hertz or a count; None where ncu has none ("n/a").
 
-    >>> _base("268,435,456", "byte"), _base("268.435456", "Mbyte"), _base("1.98", "cycle/nsecond")
-    (268435456.0, 268435456.0, 1980000000.0)
-    >>> _base("81.5", "us") == 81.5e-6, _base("n/a", ""), _base("1.98", "Ghz")
-    (True, None, 1980000000.0)
+    >>> _base("268,435,456", "byte"), _base("268.435456", "Mbyte"), _base("2", "byte/second")
+    (268435456.0, 268435456.0, 2.0)
+    >>> _base("2", "ms"), _base("n/a", ""), _base("1.98", "Ghz")
+    (0.002, None, 1980000000.0)
     """
     try:
         value = float(cell.replace(",", ""))

@@ -29,6 +29,7 @@ Save = Callable[[dict[str, Any]], None]
 COMMAND = "make gpu"
 _CEILINGS_S = 15.0
 _COMPILE_LIMIT_S = 40.0  # for torch.compile of one reference
+_MARGIN_S = 3.0  # to say that ncu took too long
 
 
 class NotAvailable(RuntimeError):
@@ -71,20 +72,20 @@ def counters(save: Save, folder: Path, limit_s: float) -> None:
         raise NotAvailable("there is no ncu: it comes with the CUDA toolkit (Nsight Compute)")
     properties = torch.cuda.get_device_properties(0)
     newer = properties.major == 12  # consumer Blackwell: the second names first
-    deadline = time.monotonic() + limit_s
-    why = ""
-    for dram in gpu_counters.DRAM[::-1] if newer else gpu_counters.DRAM:
+    deadline = time.monotonic() + limit_s - _MARGIN_S
+    names = gpu_counters.DRAM[::-1] if newer else gpu_counters.DRAM
+    for attempt, dram in enumerate(names, start=1):
         try:
             listed, found = profile(ncu, dram, deadline - time.monotonic())
+        except gpu_counters.NcuRefusedError as error:
+            raise NotAvailable(str(error)) from None
         except gpu_counters.NcuError as error:
-            why = why or str(error)
-            if "metric" in str(error).lower():
+            if attempt < len(names) and "metric" in str(error).lower():
                 continue  # a name that this chip does not have
-            break
+            raise
         save({"cases": [_counted(case, number, found, properties.L2_cache_size)
                         for number, case in enumerate(listed)]})  # fmt: skip
         return
-    raise NotAvailable(why)
 
 
 def profile(
@@ -113,9 +114,8 @@ def profile(
         try:
             found = gpu_counters.parse(said.splitlines())
         except gpu_counters.NcuError:
-            raise gpu_counters.NcuError(
-                gpu_counters.explain("\n".join((said, done.stdout, done.stderr)))
-            ) from None
+            print(done.stdout, done.stderr, sep="\n", flush=True)
+            raise gpu_counters.explain("\n".join((said, done.stdout, done.stderr))) from None
         return json.loads(listed.read_text("utf-8")) if listed.exists() else [], found
 
 

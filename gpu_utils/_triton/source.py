@@ -19,6 +19,7 @@ from triton.runtime.jit import JITCallable
 __all__ = ["source", "source_hash"]
 
 _CONSTANTS = (bool, int, float, str, type(None))
+_NOTHING = object()  # what a name means that is local, or that only Triton knows
 
 
 def source_hash(kernel: JITCallable) -> str:
@@ -72,14 +73,14 @@ def _used(definition: ast.FunctionDef, scope: dict[str, Any]) -> Iterator[tuple[
 
 
 def _value(node: ast.expr, scope: dict[str, Any]) -> Any:
-    """What a name means in the module of the kernel; an object without a meaning if nothing."""
+    """What `name` or `module.name` means where the kernel stands."""
     if isinstance(node, ast.Name):
-        return scope.get(node.id, _value)
+        return scope.get(node.id, _NOTHING)
     if isinstance(node, ast.Attribute):
         owner = _value(node.value, scope)
-        ours = isinstance(owner, types.ModuleType) and not owner.__name__.startswith("triton")
-        return getattr(owner, node.attr, _value) if ours else _value
-    return _value
+        if isinstance(owner, types.ModuleType) and not owner.__name__.startswith("triton"):
+            return getattr(owner, node.attr, _NOTHING)
+    return _NOTHING
 
 
 def _is_constant_tuple(value: Any) -> bool:

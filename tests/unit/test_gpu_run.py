@@ -6,6 +6,7 @@ a row of units, a row a kernel, numbers with thousands separators.
 
 import dataclasses
 import datetime
+import doctest
 import json
 import subprocess
 import sys
@@ -123,6 +124,10 @@ def test_several_kernels_are_summed_and_of_a_rate_the_longest_counts():
         "gpu__time_duration.sum": pytest.approx(4e-6),
         rate: 1.7e9,
     }
+
+
+def test_doctests():
+    assert doctest.testmod(gpu_counters).failed == 0
 
 
 # Counted bytes beside them. COUNT is 268,435,456 each way; 3 % of it is 8,053,063.
@@ -253,19 +258,36 @@ def test_a_chip_with_the_other_names(ncu, h100, tmp_path):
     assert len((tmp_path / "seen").read_text().splitlines()) == 3
 
 
+DENIED = (
+    "==ERROR== ERR_NVGPUCTRPERM - The user does not have permission to access NVIDIA GPU "
+    "Performance Counters on the target device 0."
+)
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        ("==ERROR== ERR_NVGPUCTRPERM - The user does not have permission to access NVIDIA GPU "
-         "Performance Counters on the target device 0.", "administrators only.*CAP_SYS_ADMIN"),
+        (DENIED, "administrators only.*CAP_SYS_ADMIN"),
         ("==ERROR== Failed to initialize the profiler: LibraryNotLoaded", "some sandboxes"),
-        ("==ERROR== The application returned an error code (1).", "ncu: The application returned"),
-        ("==PROF== Connected to process 77\n==WARNING== No kernels were profiled.", "no counters"),
     ],
-)  # fmt: skip
-def test_counters_that_cannot_be_read_are_explained(ncu, h100, tmp_path, said, why):
+)
+def test_counters_that_a_machine_denies_are_explained(ncu, h100, tmp_path, said, why):
     ncu(said)
     with pytest.raises(gpu_stages.NotAvailable, match=why):
+        run_counters(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("==ERROR== The application returned an error code (1).", "ncu: The application returned"),
+        ("==PROF== Connected to process 77\n==WARNING== No kernels were profiled.", "no counters"),
+        ("==ERROR== Failed to find metric gpu__x", "Failed to find metric dram__bytes_op_read"),
+    ],
+)
+def test_an_ncu_that_fails_is_a_failure(ncu, h100, tmp_path, said, why):
+    ncu(said)
+    with pytest.raises(gpu_counters.NcuError, match=why):
         run_counters(tmp_path)
 
 
@@ -628,7 +650,12 @@ def test_the_command_writes_everything_and_stops_at_its_budget(
         "machine": 90.0, "rungs": 240.0, "counters": 150.0, "peers": pytest.approx(600, abs=5)
     }  # fmt: skip
     files = {path.name for path in (tmp_path / "out").iterdir()}
-    assert files == {"report.txt", "results.json", "2026-11-24-nvidia-h100-80gb-hbm3.json"}
+    assert files == {
+        "log.txt",
+        "report.txt",
+        "results.json",
+        "2026-11-24-nvidia-h100-80gb-hbm3.json",
+    }
     assert len(recordings.load(tmp_path / "out" / "none")) == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [stage["state"] for stage in results["stages"]] == ["done"] * 4

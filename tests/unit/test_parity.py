@@ -1,5 +1,6 @@
 """The fingerprint of an environment: what is read, what is not known and why, what is private."""
 
+import doctest
 import getpass
 import platform
 import re
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from gpu_utils import parity
-from gpu_utils.parity import FACTS, Fingerprint, host, nvml
+from gpu_utils.parity import FACTS, Fingerprint, device, host, nvml
 
 H100 = {
     "name": "NVIDIA H100 80GB HBM3",
@@ -262,3 +263,10 @@ def test_importing_it_imports_no_torch():
 def test_it_prints_without_raw_digits():
     assert str(known()).endswith("gpu.name NVIDIA L4, driver.version 580.82.07, "
                                  "torch.version 2.11.0+cu130; nothing unknown")  # fmt: skip
+
+
+@pytest.mark.parametrize("module", [parity, device, nvml, sys.modules[Fingerprint.__module__]])
+def test_doctests(module):
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0

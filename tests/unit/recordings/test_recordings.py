@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import doctest
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import torch
 
 from gpu_utils import codegen, parity, recordings
 from gpu_utils.parity import Fingerprint
-from gpu_utils.recordings import Launched, RecordingError
+from gpu_utils.recordings import Launched, RecordingError, files, launched
 
 
 def test_the_course_brings_files_that_it_can_read():
@@ -251,3 +252,10 @@ def test_importing_it_imports_no_torch():
 
 def test_facts_of_the_moment_are_all_that_a_load_holds(recording):
     assert all(parity.FACTS[name].momentary for name in recording.under_load.facts)
+
+
+@pytest.mark.parametrize("module", [recordings, files, launched])
+def test_doctests(module):
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0
