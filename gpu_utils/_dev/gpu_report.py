@@ -137,14 +137,14 @@ def _peers(found: Sequence[Recording], lost: Mapping[str, str]) -> Iterator[str]
     if found or lost:
         yield from ("", "times, MEASURED; x is how many times as long a peer takes")
     for recording in found:
-        mine = recording.timing.median_s
-        time_s = Quantity(mine, "s", Label.MEASURED).text
+        time_s = Quantity(recording.timing.median_s, "s", Label.MEASURED).text
         share = share_of_roof(recording)
         roof = f", {text(share, '%')} of the measured roof" if share else ""
         yield f"{recording.unit} {recording.function}: {time_s}{roof}"
         for name, peer in recording.peers.items():
-            theirs = Quantity(peer.median_s, "s", Label.MEASURED).text
-            yield f"    {name:<30}{theirs:<12}{text(peer.median_s / mine, 'x')}"
+            theirs = Quantity(peer.b.median_s, "s", Label.MEASURED).text
+            low, high = text(peer.low, "x"), text(peer.high, "x")
+            yield f"    {name:<30}{theirs:<12}{text(peer.ratio, 'x')} (95 %: {low} to {high})"
         for name, why in recording.unknown.items():
             if name.startswith("peers."):
                 yield f"    {name.removeprefix('peers.'):<30}not timed: {why}"

@@ -175,7 +175,7 @@ def _run(folder: Path) -> Run:
 def _with_compiled(case: Case, recording: Recording) -> Recording:
     with _alarm(_COMPILE_LIMIT_S):
         compiled = {"torch.compile": recordings.compiled_peer(case)}
-        return recordings.with_peers(recording, compiled, case.arguments("cuda"))
+        return recordings.with_peers(recording, case, compiled, case.arguments("cuda"))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gpu_utils.bench import Ceilings, Timing
+from gpu_utils.bench import Ceilings, Comparison, Timing
 from gpu_utils.parity import FACTS, Fingerprint
 from gpu_utils.recordings.fields import Node, RecordingError
 from gpu_utils.recordings.launched import Launched
@@ -171,7 +171,7 @@ def _recording(node: Node, run: Run) -> Recording:
         arguments=node["arguments"].of(dict),
         launches=tuple(_launched(launch) for launch in node["launches"].items()),
         timing=_timing(node["timing"]),
-        peers={name: _timing(peer) for name, peer in node["peers"].table().items()},
+        peers={name: _comparison(peer) for name, peer in node["peers"].table().items()},
         load_bytes=node["load_bytes"].maybe(float),
         store_bytes=node["store_bytes"].maybe(float),
         flops=node["flops"].maybe(float),
@@ -193,6 +193,19 @@ def _timing(node: Node) -> Timing:
     checked |= {name: node[name].of(str) for name in ("device", "method")}
     rest = {name: field.value for name, field in node.table().items()}
     return node.built(Timing, rest | checked)
+
+
+def _comparison(node: Node) -> Comparison:
+    names = [name.of(str) for name in node["names"].items()]
+    if len(names) != 2:
+        raise node["names"].wrong("two names")
+    return Comparison(
+        **{name: node[name].positive() for name in ("ratio", "low", "high")},
+        runs=node["runs"].of(int),
+        a=_timing(node["a"]),
+        b=_timing(node["b"]),
+        names=(names[0], names[1]),
+    )
 
 
 def _launched(node: Node) -> Launched:

@@ -6,7 +6,7 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gpu_utils.bench import Ceilings, Timing
+from gpu_utils.bench import Ceilings, Comparison, Timing
 from gpu_utils.parity import Fingerprint
 from gpu_utils.quantities import Label, Quantity
 from gpu_utils.recordings.launched import Launched
@@ -54,7 +54,7 @@ class Recording:
         arguments: Its arguments, as `recordings.described` tells them.
         launches: What it launched.
         timing: How long one call took.
-        peers: How long others took for the same, by name; "torch" is the reference, eager.
+        peers: The launcher beside others for the same, by name; "torch" is the reference, eager.
         load_bytes, store_bytes: What its kernels ask for, COUNTED; None if not told.
         flops: What the operation calculates; None if not told.
         dtype: The peak that bounds the FLOP.
@@ -70,7 +70,7 @@ class Recording:
     arguments: Mapping[str, Any] = dataclasses.field(hash=False)
     launches: tuple[Launched, ...]
     timing: Timing
-    peers: Mapping[str, Timing] = dataclasses.field(hash=False)
+    peers: Mapping[str, Comparison] = dataclasses.field(hash=False)
     load_bytes: float | None
     store_bytes: float | None
     flops: float | None

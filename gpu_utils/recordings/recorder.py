@@ -7,21 +7,19 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gpu_utils import bench, parity
-from gpu_utils.bench import Ceilings, Timing
+from gpu_utils import bench, parity, specs
+from gpu_utils.bench import Timing
 from gpu_utils.parity import Fingerprint
 from gpu_utils.recordings.case import Case
 from gpu_utils.recordings.launched import Launched, described
 from gpu_utils.recordings.model import Recording, Run
+from gpu_utils.roofline import OpCost
 
-__all__ = ["NoGPUError", "WrongResultError", "begin", "compiled_peer", "first_line", "gpu_ceilings",
+__all__ = ["NoGPUError", "WrongResultError", "begin", "compiled_peer", "first_line",
            "record", "with_ceilings", "with_peers"]  # fmt: skip
 
 NO_COUNTERS = "ncu was not run: `make gpu` runs it"
 _BUSY_S = 0.05  # of work before the clocks are read
-_ARRAY_BYTES = 2**30  # beyond the last-level cache of every part
-_SQUARE = {"bf16": 8192, "fp16": 8192, "fp32": 4096}
-_TORCH_NAMES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
 class NoGPUError(RuntimeError):
@@ -48,7 +46,8 @@ def begin(command: str) -> Run:
 
 def with_ceilings(run: Run, budget_s: float = 15) -> Run:
     """The run with what the GPU reaches, measured in about `budget_s` seconds."""
-    return dataclasses.replace(run, ceilings=gpu_ceilings(budget_s))
+    _need_gpu()
+    return dataclasses.replace(run, ceilings=bench.ceilings(budget_s, device="cuda", fresh=True))
 
 
 def _need_gpu() -> None:
@@ -59,39 +58,6 @@ def _need_gpu() -> None:
             "a recording needs an NVIDIA or AMD GPU, and torch finds none here: run this on a "
             "machine with one, and bring the file that it writes to gpu_utils/recordings/data"
         )
-
-
-def gpu_ceilings(budget_s: float) -> Ceilings:
-    """What this GPU reaches: a sum, a copy, square matrix products; the best fifth of the runs."""
-    import torch
-
-    _need_gpu()
-    source = torch.ones(_ARRAY_BYTES // 4, device="cuda")
-    target = torch.empty_like(source)
-    share_s = budget_s / (2 + len(_SQUARE))
-    read = bench.measure(source.sum, budget_s=share_s)
-    copy = bench.measure(target.copy_, source, budget_s=share_s)
-    products = {dtype: _product(torch, dtype, share_s) for dtype in _SQUARE}
-    flops = {dtype: 2 * _SQUARE[dtype] ** 3 / timing.p20_s for dtype, timing in products.items()}
-    return Ceilings(
-        read_bytes_per_s=_ARRAY_BYTES / read.p20_s,
-        copy_bytes_per_s=2 * _ARRAY_BYTES / copy.p20_s,
-        flops_per_s=flops,
-        sweep_dtype=max(flops, key=lambda dtype: flops[dtype]),
-        sweep=(),
-        device=copy.device,
-        spread=max(timing.spread for timing in (read, copy, *products.values())),
-        note="A sum, a copy and square products by torch: a kernel of yours may be faster.",
-    )
-
-
-def _product(torch: Any, dtype: str, budget_s: float) -> Timing:
-    side = _SQUARE[dtype]
-    a, b, out = (
-        torch.randn(side, side, device="cuda", dtype=getattr(torch, _TORCH_NAMES[dtype]))
-        for _ in range(3)
-    )
-    return bench.measure(torch.mm, a, b, out=out, budget_s=budget_s)
 
 
 def record(case: Case, unit: str, run: Run, budget_s: float = 1.0) -> Recording:
@@ -109,6 +75,7 @@ def record(case: Case, unit: str, run: Run, budget_s: float = 1.0) -> Recording:
     Raises:
         NoGPUError: There is no GPU.
         WrongResultError: The result is not what the reference says.
+        ImplausibleTimingError: The part's memory cannot move the bytes in that time.
     """
     from gpu_utils import codegen
 
@@ -117,6 +84,7 @@ def record(case: Case, unit: str, run: Run, budget_s: float = 1.0) -> Recording:
     requested = case.requested_bytes(arguments, _checked(case, arguments)) or (None, None)
     launches = codegen.capture(case.function, *arguments)
     timing = bench.measure(case.function, *arguments, budget_s=budget_s)
+    _believed(timing, requested)
     recording = Recording(
         unit=unit,
         function=case.name,
@@ -133,20 +101,25 @@ def record(case: Case, unit: str, run: Run, budget_s: float = 1.0) -> Recording:
         unknown={"counters": NO_COUNTERS},
         run=run,
     )
-    return with_peers(recording, {"torch": case.reference, **case.peers}, arguments, budget_s)
+    peers = {"torch": case.reference, **case.peers}
+    return with_peers(recording, case, peers, arguments, budget_s)
 
 
 def with_peers(
     recording: Recording,
+    case: Case,
     peers: Mapping[str, Callable[..., Any]],
     arguments: tuple,
     budget_s: float = 1.0,
 ) -> Recording:
-    """The recording with more peers timed; one that fails is left out, and why is kept."""
+    """The recording with more peers, each timed in alternation with the case's launcher.
+
+    One that fails is left out, and why is kept.
+    """
     timed, unknown = dict(recording.peers), dict(recording.unknown)
     for name, peer in peers.items():
         try:
-            timed[name] = bench.measure(peer, *arguments, budget_s=budget_s)
+            timed[name] = bench.compare(case.function, peer, *arguments, budget_s=2 * budget_s)
         except Exception as error:  # somebody else's code: its failure is a finding
             unknown[f"peers.{name}"] = first_line(error)
     return dataclasses.replace(recording, peers=timed, unknown=unknown)
@@ -180,6 +153,18 @@ def _checked(case: Case, arguments: tuple) -> Any:
     if wrong:
         raise WrongResultError(f"{case.name} is wrong on this GPU: {wrong}")
     return out
+
+
+def _believed(timing: Timing, requested: tuple[float | None, float | None]) -> None:
+    """Refuse a time that beats the part's data sheet, where the bytes and the part are known."""
+    loaded, stored = requested
+    if loaded is None or stored is None:
+        return
+    try:
+        spec = specs.get(timing.device.removeprefix("cuda: ")).per_device()
+        bench.believable(timing, OpCost(0, loaded + stored), spec, written_bytes=stored)
+    except LookupError:
+        return  # a part that the table lacks: the measured ceilings are recorded beside it
 
 
 def _under_load(call: Callable[[], Any]) -> Fingerprint:

@@ -19,7 +19,7 @@ import torch
 
 from gpu_utils import recordings
 from gpu_utils._dev import gpu, gpu_counters, gpu_profiled, gpu_report, gpu_stages
-from gpu_utils.bench import Ceilings, Timing
+from gpu_utils.bench import Ceilings, Comparison, Timing
 from gpu_utils.course import units
 from gpu_utils.course.verdict import RungVerdict, TaskVerdict
 from gpu_utils.parity import Fingerprint
@@ -468,7 +468,8 @@ def a_recording(run, function="copy", unit="lab00", arguments=None):
     third = Timing(3e-4, 3e-4, 3e-4, 99, "cuda: NVIDIA H100", "by hand")
     return recordings.Recording(
         unit=unit, function=function, arguments=arguments or {"x": 1}, launches=(), timing=second,
-        peers={"torch": third}, load_bytes=3e8, store_bytes=3e8, flops=1e9, dtype="fp32",
+        peers={"torch": Comparison(1.5, 1.4, 1.6, 50, second, third, ("copy", "clone"))},
+        load_bytes=3e8, store_bytes=3e8, flops=1e9, dtype="fp32",
         counters=None, under_load=run.fingerprint, unknown={"counters": "not yet"}, run=run,
     )  # fmt: skip
 
@@ -491,7 +492,7 @@ def test_the_stage_of_the_peers_keeps_each_case_as_it_ends(run, tmp_path, monkey
             raise recordings.WrongResultError("second is wrong on this GPU\nat length")
         return a_recording(run, case.name)
 
-    def with_peers(recording, peers, arguments):
+    def with_peers(recording, case, peers, arguments):
         assert set(peers) == {"torch.compile"}
         raise AssertionError("the rest of this stage is lost")
 
@@ -579,7 +580,7 @@ def test_the_report(stages):
         "lab00 copy          268 MB    ≈ 268 MB    1.00x    268 MB    ≈ 220 MB     0.820x   agrees",
         # By hand: 6e8 B / 3e12 B/s = 200 µs, 1e9 / 5e13 = 20 µs; the time is 200 µs.
         "lab00 copy: ≈ 200 µs, 100 % of the measured roof",
-        "    torch                         ≈ 300 µs    1.50x",
+        "    torch                         ≈ 300 µs    1.50x (95 %: 1.40x to 1.60x)",
     ):
         assert line in said.splitlines(), f"{line!r} is not in\n{said}"
     assert not gpu_report.failed(stages)

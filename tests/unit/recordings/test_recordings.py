@@ -86,6 +86,8 @@ def changed(recording, path, value):
         ("recordings.0.timing.runs", True, r"runs: expected a whole number, got True"),
         ("recordings.0.timing.colour", 1, r"recordings\[0\]\.timing: .*'colour'"),
         ("recordings.0.peers.torch", [], r"recordings\[0\]\.peers\.torch: expected a table"),
+        ("recordings.0.peers.torch.names", ["copy"], r"names: expected two names"),
+        ("recordings.0.peers.torch.b.runs", 1.5, r"peers\.torch\.b\.runs: expected a whole number"),
         ("recordings.0.launches.0.grid", [1, 2], r"launches\[0\]\.grid: expected three sizes"),
         ("recordings.0.counters", {"x": "1"}, r"recordings\[0\]\.counters\.x: expected a number"),
         (
