@@ -109,9 +109,9 @@ def _counters(data: Mapping[str, Any]) -> Iterator[str]:
         head = ("case", "loads", "DRAM reads", "", "stores", "DRAM writes", "", "")
         yield from ("", "counted bytes beside ncu's DRAM counters", _row(head))
     for case in cases:
-        name = f"{case['unit']} {case['function']}"
+        name = _name(case["unit"], case["function"], case.get("arguments", {}))
         if not case.get("requested") or "counters" not in case:
-            yield f"{name:<20}{case['state']}: {case['said']}"
+            yield f"{name:<34}{case['state']}: {case['said']}"
             continue
         loaded, stored = (Quantity(n, "B", Label.COUNTED).text for n in case["requested"])
         read, written = (Quantity(n, "B", Label.MEASURED).text for n in _dram(case["counters"]))
@@ -128,8 +128,14 @@ def _dram(counters: Mapping[str, float]) -> tuple[float, float]:
     return counters[read], counters[written]
 
 
+def _name(unit: str, function: str, arguments: Mapping[str, Any]) -> str:
+    """A case by its launcher and its numbers, which tell the cases of one launcher apart."""
+    numbers = (f"{value:g}" for value in arguments.values() if isinstance(value, int | float))
+    return " ".join([unit, function, *numbers])
+
+
 def _row(cells: Sequence[str]) -> str:
-    widths = (20, 10, 12, 9, 10, 13, 9, 0)
+    widths = (34, 10, 12, 9, 10, 13, 9, 0)
     return "".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
 
 
@@ -140,7 +146,7 @@ def _peers(found: Sequence[Recording], lost: Mapping[str, str]) -> Iterator[str]
         time_s = Quantity(recording.timing.median_s, "s", Label.MEASURED).text
         share = share_of_roof(recording)
         roof = f", {text(share, '%')} of the measured roof" if share else ""
-        yield f"{recording.unit} {recording.function}: {time_s}{roof}"
+        yield f"{_name(recording.unit, recording.function, recording.arguments)}: {time_s}{roof}"
         for name, peer in recording.peers.items():
             theirs = Quantity(peer.b.median_s, "s", Label.MEASURED).text
             low, high = text(peer.low, "x"), text(peer.high, "x")

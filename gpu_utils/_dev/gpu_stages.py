@@ -150,12 +150,12 @@ def peers(save: Save, folder: Path, limit_s: float) -> None:
         save({"document": json.loads(document), "failed": failed})
 
     for unit in units.units():
-        for case in cases(unit):
+        for number, case in enumerate(cases(unit), start=1):
             try:
                 made.append((case, recordings.record(case, unit.name, run)))
                 print(made[-1][1], flush=True)
             except Exception as error:  # one case that fails must not cost the others theirs
-                failed[f"{unit.name} {case.name}"] = recordings.first_line(error)
+                failed[f"{unit.name} {case.name}, case {number}"] = recordings.first_line(error)
             keep()
     for place, (case, recording) in enumerate(made):  # last: it takes long, and may not work
         made[place] = (case, _with_compiled(case, recording))

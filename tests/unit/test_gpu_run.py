@@ -504,7 +504,9 @@ def test_the_stage_of_the_peers_keeps_each_case_as_it_ends(run, tmp_path, monkey
     saved = []
     with pytest.raises(AssertionError, match="is lost"):
         gpu_stages.peers(saved.append, tmp_path, 60.0)
-    assert saved[-1]["failed"] == {"lab00 second": "WrongResultError: second is wrong on this GPU"}
+    assert saved[-1]["failed"] == {
+        "lab00 second, case 2": "WrongResultError: second is wrong on this GPU"
+    }
     (kept,) = recordings.parse(json.dumps(saved[-1]["document"]), "it")
     assert kept == a_recording(run, "first")
 
@@ -577,9 +579,10 @@ def test_the_report(stages):
         "machine: NVIDIA H100 80GB HBM3, 2026-11-24, torch unknown, triton unknown",
         "rungs: 1 of 1 tasks passed",
         "    fast     passed: ≈ 0.99x clone MEASURED",
-        "lab00 copy          268 MB    ≈ 268 MB    1.00x    268 MB    ≈ 220 MB     0.820x   agrees",
+        f"{'lab00 copy 1':<34}268 MB    ≈ 268 MB    1.00x    268 MB    "
+        "≈ 220 MB     0.820x   agrees",
         # By hand: 6e8 B / 3e12 B/s = 200 µs, 1e9 / 5e13 = 20 µs; the time is 200 µs.
-        "lab00 copy: ≈ 200 µs, 100 % of the measured roof",
+        "lab00 copy 1: ≈ 200 µs, 100 % of the measured roof",
         "    torch                         ≈ 300 µs    1.50x (95 %: 1.40x to 1.60x)",
     ):
         assert line in said.splitlines(), f"{line!r} is not in\n{said}"
