@@ -1,10 +1,10 @@
-# Each target first brings .venv up to date, which costs nothing when nothing has changed.
+# Each target but gpu first brings .venv up to date, which costs nothing when nothing has changed.
 # Choose another Python with PYTHON=python3.12, another torch with RIDGE_TORCH=cpu or cuda.
 PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab test lint fix bench matrix canary
+.PHONY: help install lab test lint fix bench matrix canary gpu
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -33,3 +33,7 @@ matrix: install ## run the instruments' tests on every Triton they support; ONLY
 
 canary: install ## run them on the newest torch and Triton there are
 	@$(BIN)/python -m gpu_utils._dev.matrix --canary
+
+# Installs nothing: a borrowed machine has its own torch, and often no network.
+gpu: ## on a machine with a GPU: measure it all; BUDGET_MIN=8 OUT=gpu-results
+	@PYTHONPATH=.$${PYTHONPATH:+:$$PYTHONPATH} $(PYTHON) -m gpu_utils._dev.gpu

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -54,6 +55,23 @@ def hint(what: Lab, number: Annotated[int, typer.Argument(help="Which hint: 1, 2
 def reset(what: Lab) -> None:
     """Put a lab's starter back; your file is kept in labs/.backup/."""
     _show(course.reset(what))
+
+
+@app.command()
+def record(
+    what: Annotated[str, typer.Argument(help="A lab: lab00")],
+    to: Annotated[Path | None, typer.Option(help="The folder to write the recording to")] = None,
+) -> None:
+    """Measure a lab's solution on this machine's GPU, and keep the recording."""
+    from gpu_utils import recordings
+    from gpu_utils.course import cases
+
+    try:
+        path, found = cases.record(what, to)
+    except (recordings.NoGPUError, recordings.WrongResultError) as error:
+        print(f"ridge: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    _show("\n".join([*map(str, found), f"kept in {path}"]))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -7,6 +7,7 @@ import torch
 
 from gpu_utils.course import rungs
 from gpu_utils.course.ladder import rung
+from gpu_utils.recordings import Case
 
 TARGETS = ("sm_80", "sm_90", "sm_100", "gfx942")
 # Whole blocks first, so that a message about the tail is about the tail; then a prime below a
@@ -190,3 +191,30 @@ def test_axpby_is_fast(lab, evidence):
 
     # 1.5 elements read and written per element of x: the bytes of axpby, at the rate of a copy.
     evidence(rungs.fast(axpby, copied, x, y, share=0.9, compulsory_bytes=3 * x.nbytes))
+
+
+def gpu_cases(lab):
+    """What `make gpu` measures: 2^26 numbers fill the L2 of every part at least four times."""
+
+    def one(odd):
+        return lambda device: (torch.randn(4 * PRODUCTION + odd, device=device),)
+
+    def two(device):
+        x, y = (torch.randn(4 * PRODUCTION, device=device) for _ in range(2))
+        return 2.0, x, -0.5, y
+
+    def two_passes(a, x, b, y):
+        return torch.add(b * y, x, alpha=a)
+
+    copied = {"loads": {"x": 1}, "stores": {"out": 1}, "flops": 0}
+    return [
+        Case(lab.copy, one(odd=0), lab.copy_reference, **copied),
+        Case(
+            *(lab.axpby, two, lab.axpby_reference),
+            peers={"torch.add(b * y, x, alpha=a)": two_passes},
+            loads={"x": 1, "y": 1},
+            stores={"out": 1},
+            flops=3 * 4 * PRODUCTION,
+        ),
+        Case(lab.copy_wide, one(odd=3), lab.copy_reference, **copied),
+    ]

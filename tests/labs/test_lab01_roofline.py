@@ -18,6 +18,7 @@ from gpu_utils.course import rungs
 from gpu_utils.course.answers import called, own_work, refused, returned, shown, written
 from gpu_utils.course.ladder import rung
 from gpu_utils.quantities import Label, Quantity
+from gpu_utils.recordings import Case
 from gpu_utils.roofline import Bound, OpCost
 from gpu_utils.specs import GPUSpec
 
@@ -502,3 +503,23 @@ def _refusal(lab: Any, args: list, ceilings: Any) -> str:
         f"{called(lab.reached, *args)} beats its roof by more than 5 % and must raise "
         f"ImplausibleError; it returned {found}"
     )
+
+
+# What `make gpu` measures
+
+
+def gpu_cases(lab):
+    """(b) below every part's ridge and above it: 1 and 128 FLOP/byte."""
+
+    def case(k: int) -> Case:
+        def arguments(device: str) -> tuple:
+            return torch.randn(4 * PRODUCTION, device=device), k, 0.999, 0.001
+
+        return Case(
+            *(lab.intensity, arguments, lab.intensity_reference),
+            loads={"x": 1},
+            stores={"out": 1},
+            flops=2 * k * 4 * PRODUCTION,
+        )
+
+    return [case(4), case(512)]
