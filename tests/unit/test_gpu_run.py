@@ -18,7 +18,11 @@ import pytest
 import torch
 
 from gpu_utils import recordings
-from gpu_utils._dev import gpu, gpu_counters, gpu_profiled, gpu_report, gpu_stages
+from gpu_utils._dev.gpu import __main__ as gpu
+from gpu_utils._dev.gpu import counters as gpu_counters
+from gpu_utils._dev.gpu import profiled as gpu_profiled
+from gpu_utils._dev.gpu import report as gpu_report
+from gpu_utils._dev.gpu import stages as gpu_stages
 from gpu_utils.bench import Ceilings, Comparison, Timing
 from gpu_utils.course import units
 from gpu_utils.course.verdict import RungVerdict, TaskVerdict
@@ -694,7 +698,7 @@ ABSENT = {"jupyterlab", "ipywidgets", "IPython", "ipykernel", "rich", "typer", "
 
 def test_it_needs_torch_triton_and_pytest_alone():
     code = BLOCKED.format(absent=ABSENT) + (
-        "from gpu_utils._dev import gpu, gpu_profiled\n"
+        "from gpu_utils._dev.gpu import __main__, profiled\n"
         "import gpu_utils.course.check, gpu_utils.course.ladder, gpu_utils.course.rungs\n"
         "from gpu_utils.course import cases, units\n"
         "print(sum(len(cases.cases(unit)) for unit in units.units()))"

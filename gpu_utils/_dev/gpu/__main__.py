@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from gpu_utils import recordings
-from gpu_utils._dev import gpu_report
-from gpu_utils._dev.gpu_stages import STAGES, partial
+from gpu_utils._dev.gpu import report as reports
+from gpu_utils._dev.gpu.stages import STAGES, partial
 
 __all__ = ["main", "run_stage"]
 
@@ -45,7 +45,7 @@ _NEEDS = (
 )
 
 
-def run_stage(name: str, folder: Path, limit_s: float) -> gpu_report.Stage:
+def run_stage(name: str, folder: Path, limit_s: float) -> reports.Stage:
     """Run one stage in a process, at most `limit_s` seconds; what it left behind."""
     path = partial(folder, name)
     path.unlink(missing_ok=True)
@@ -60,11 +60,11 @@ def run_stage(name: str, folder: Path, limit_s: float) -> gpu_report.Stage:
     if kept["state"] == "running":
         kept["state"], kept["why"] = ending
     seconds = time.monotonic() - began
-    return gpu_report.Stage(name, kept["state"], kept["why"], seconds, kept["data"])
+    return reports.Stage(name, kept["state"], kept["why"], seconds, kept["data"])
 
 
 def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "gpu_utils._dev.gpu_stages", *arguments]
+    return [sys.executable, "-m", "gpu_utils._dev.gpu.stages", *arguments]
 
 
 def _run(command: Sequence[str], log: Any, limit_s: float) -> tuple[str, str]:
@@ -119,12 +119,12 @@ def _write(folder: Path, text: str, name: str) -> None:
     os.replace(fresh, folder / name)
 
 
-def _keep(folder: Path, stages: Sequence[gpu_report.Stage]) -> None:
+def _keep(folder: Path, stages: Sequence[reports.Stage]) -> None:
     """Write all that is known so far."""
     results = {"schema": 1, "stages": [dataclasses.asdict(stage) for stage in stages]}
     _write(folder, json.dumps(results, indent=1) + "\n", "results.json")
-    _write(folder, gpu_report.report(stages) + "\n", "report.txt")
-    found = gpu_report.recorded(stages)
+    _write(folder, reports.report(stages) + "\n", "report.txt")
+    found = reports.recorded(stages)
     if found:
         _write(folder, recordings.dump(found[0].run, found), recordings.file_name(found[0].run))
 
@@ -144,11 +144,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "log.txt").write_bytes(b"")  # each run has its own
     until = time.monotonic() + 60 * options.minutes
-    stages: list[gpu_report.Stage] = []
+    stages: list[reports.Stage] = []
     for name in options.only or STAGES:
         left_s = until - time.monotonic()
         if left_s < _LEAST_S:
-            stages.append(gpu_report.Stage(name, "not run", "the budget was used up", 0.0, {}))
+            stages.append(reports.Stage(name, "not run", "the budget was used up", 0.0, {}))
         else:
             limit_s = min(left_s, _SHARES[name] * 60 * options.minutes)
             print(f"{name}: at most {limit_s:.0f} s", flush=True)
@@ -156,9 +156,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _keep(folder, stages)
     for name in STAGES:
         partial(folder, name).unlink(missing_ok=True)
-    print(gpu_report.report(stages), flush=True)
+    print(reports.report(stages), flush=True)
     print(f"\nall of it: {options.out}/", flush=True)
-    return int(gpu_report.failed(stages))
+    return int(reports.failed(stages))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The program that ncu profiles: every case once, after a call that compiles it.
 
-    python -m gpu_utils._dev.gpu_profiled CASES.json
+    python -m gpu_utils._dev.gpu.profiled CASES.json
 
 It writes what each case is, by its number, to the file, and encloses its call in an NVTX range of
 that number.
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from gpu_utils._dev.gpu_counters import LABEL
+from gpu_utils._dev.gpu.counters import LABEL
 from gpu_utils.course import units
 from gpu_utils.course.cases import cases
 from gpu_utils.recordings import Case, described, first_line

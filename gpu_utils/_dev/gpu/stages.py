@@ -1,6 +1,6 @@
 """The stages of `make gpu`, each run in a process of its own by `gpu_utils._dev.gpu`.
 
-    python -m gpu_utils._dev.gpu_stages NAME FOLDER SECONDS
+    python -m gpu_utils._dev.gpu.stages NAME FOLDER SECONDS
 
 A stage writes what it has to FOLDER/stage-NAME.json after each step, so that an end at any moment
 loses one step at most.
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gpu_utils import recordings
-from gpu_utils._dev import gpu_counters
+from gpu_utils._dev.gpu import counters as ncu
 from gpu_utils.course import units
 from gpu_utils.recordings import Case, Recording, Run
 
@@ -65,21 +65,21 @@ def counters(save: Save, folder: Path, limit_s: float) -> None:
     """What the memory's counters say of each case."""
     import torch
 
-    ncu = gpu_counters.find_ncu()
+    path = ncu.find_ncu()
     if torch.version.hip:
         raise NotAvailable("ncu reads NVIDIA's counters, and this is an AMD GPU")
-    if ncu is None:
+    if path is None:
         raise NotAvailable("there is no ncu: it comes with the CUDA toolkit (Nsight Compute)")
     properties = torch.cuda.get_device_properties(0)
     newer = properties.major == 12  # consumer Blackwell: the second names first
     deadline = time.monotonic() + limit_s - _MARGIN_S
-    names = gpu_counters.DRAM[::-1] if newer else gpu_counters.DRAM
+    names = ncu.DRAM[::-1] if newer else ncu.DRAM
     for attempt, dram in enumerate(names, start=1):
         try:
-            listed, found = profile(ncu, dram, deadline - time.monotonic())
-        except gpu_counters.NcuRefusedError as error:
+            listed, found = profile(path, dram, deadline - time.monotonic())
+        except ncu.NcuRefusedError as error:
             raise NotAvailable(str(error)) from None
-        except gpu_counters.NcuError as error:
+        except ncu.NcuError as error:
             if attempt < len(names) and "metric" in str(error).lower():
                 continue  # a name that this chip does not have
             raise
@@ -89,7 +89,7 @@ def counters(save: Save, folder: Path, limit_s: float) -> None:
 
 
 def profile(
-    ncu: Path, dram: tuple[str, str], limit_s: float
+    path: Path, dram: tuple[str, str], limit_s: float
 ) -> tuple[list[dict[str, Any]], dict[int, list[dict[str, float]]]]:
     """Run all cases under ncu.
 
@@ -101,21 +101,21 @@ def profile(
     """
     with tempfile.TemporaryDirectory(prefix="ridge-ncu-") as scratch:
         log, listed = Path(scratch, "ncu.csv"), Path(scratch, "cases.json")
-        program = [sys.executable, "-m", "gpu_utils._dev.gpu_profiled", str(listed)]
-        line = gpu_counters.command(ncu, log, dram, program)
-        print(" ".join(gpu_counters.command(Path("ncu"), Path("LOG"), dram, ["python ..."])))
+        program = [sys.executable, "-m", "gpu_utils._dev.gpu.profiled", str(listed)]
+        line = ncu.command(path, log, dram, program)
+        print(" ".join(ncu.command(Path("ncu"), Path("LOG"), dram, ["python ..."])))
         try:
             done = subprocess.run(
                 line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s
             )
         except subprocess.TimeoutExpired:
-            raise gpu_counters.NcuError("ncu was still at work when its time was up") from None
+            raise ncu.NcuError("ncu was still at work when its time was up") from None
         said = log.read_text("utf-8", "replace") if log.exists() else ""
         try:
-            found = gpu_counters.parse(said.splitlines())
-        except gpu_counters.NcuError:
+            found = ncu.parse(said.splitlines())
+        except ncu.NcuError:
             print(done.stdout, done.stderr, sep="\n", flush=True)
-            raise gpu_counters.explain("\n".join((said, done.stdout, done.stderr))) from None
+            raise ncu.explain("\n".join((said, done.stdout, done.stderr))) from None
         return json.loads(listed.read_text("utf-8")) if listed.exists() else [], found
 
 
@@ -126,14 +126,14 @@ def _counted(
         return case | {"state": "failed", "said": case["failed"]}
     if not found.get(number):
         return case | {"state": "failed", "said": "ncu saw no kernel of this case"}
-    counters = gpu_counters.total(found[number])
+    counters = ncu.total(found[number])
     told = case | {"counters": counters, "kernels": len(found[number])}
     if case["requested"] is None:
         return told | {"state": "not compared", "said": "its traffic depends on caches"}
-    if not any(pair[0] in counters for pair in gpu_counters.DRAM):
+    if not any(pair[0] in counters for pair in ncu.DRAM):
         return told | {"state": "failed", "said": "ncu gave no DRAM counters"}
     loaded, stored = case["requested"]
-    compared = gpu_counters.compare(loaded, stored, counters, l2_bytes)
+    compared = ncu.compare(loaded, stored, counters, l2_bytes)
     return told | vars(compared)
 
 
