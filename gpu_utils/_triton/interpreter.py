@@ -166,6 +166,12 @@ def _interpreting(memory: Memory) -> Iterator[_Builder]:
             setattr(interpreter, name, value)
 
 
+def _programs(grid: tuple[int, int, int]) -> Iterator[tuple[int, int, int]]:
+    """The grid's programs as a GPU numbers them: x runs fastest."""
+    x, y, z = (range(size) for size in grid)
+    return ((i, j, k) for k in z for j in y for i in x)
+
+
 def interpret(launch: Launch, memory: Memory) -> None:
     """Run every program of a launch, one after another, in grid order.
 
@@ -183,7 +189,7 @@ def interpret(launch: Launch, memory: Memory) -> None:
         }
         fn = rewrite.python_function(launch.kernel.fn)
         builder.set_grid_dim(*launch.grid)
-        for index in np.ndindex(*launch.grid):
-            builder.set_grid_idx(*index)
-            memory.enter(index)
+        for program in _programs(launch.grid):
+            builder.set_grid_idx(*program)
+            memory.enter(program)
             fn(**arguments)

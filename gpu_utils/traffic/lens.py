@@ -2,7 +2,7 @@
 
 import inspect
 import linecache
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from gpu_utils.traffic.eager import EagerWatch
 from gpu_utils.traffic.memory import CountingMemory
 from gpu_utils.traffic.result import LaunchTraffic, LineTraffic, TensorTraffic, Traffic
 from gpu_utils.traffic.storage import Storage
+from gpu_utils.traffic.stream import Observer
 
 
 def _named_arguments(fn: Callable, args: tuple, kwargs: dict) -> dict[str, Any]:
@@ -92,7 +93,14 @@ def count(fn: Callable, *args: Any, **kwargs: Any) -> Traffic:
         OutOfBounds: an access outside its tensor, with line, program, lane and element.
         ValueError: a tensor that is not on the CPU, or a misaligned access.
     """
-    memory = CountingMemory()
+    return run(fn, args, kwargs)
+
+
+def run(
+    fn: Callable, args: tuple, kwargs: dict[str, Any], observers: Sequence[Observer] = ()
+) -> Traffic:
+    """What `count` does, for a lens that also watches each access (see `stream`)."""
+    memory = CountingMemory(observers)
     inputs = [pair for name, value in _named_arguments(fn, args, kwargs).items()
               for pair in _tensors(name, value)]  # fmt: skip
     for name, tensor in inputs:

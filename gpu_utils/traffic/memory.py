@@ -1,18 +1,18 @@
 """The memory an interpreted kernel sees: virtual addresses, bounds, and a count of each byte."""
 
 import contextlib
-import ctypes
-import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 
-from gpu_utils._triton.frames import kernel_line, short_name
+from gpu_utils._triton.frames import kernel_line, kernel_site, short_name
 from gpu_utils._triton.launches import Launch
 from gpu_utils.traffic.result import OutOfBounds
-from gpu_utils.traffic.storage import Storage, View, extent, own_elements
+from gpu_utils.traffic.storage import Region, Storage, extent, own_elements
+from gpu_utils.traffic.stream import Access, Observer
 
 # A tensor argument owns 2**40 addresses and starts in their middle, so that an offset wrong by
 # up to half a terabyte in either direction still names the tensor it was computed from.
@@ -20,35 +20,22 @@ _SPAN = 40
 _MIDDLE = 1 << (_SPAN - 1)
 
 
-@dataclasses.dataclass
-class _Region:
-    """A tensor argument of the launch under way."""
-
-    tensor: torch.Tensor
-    storage: Storage
-    view: View
-    base: int  # virtual address of its first element
-    offset: int  # of its first element in the storage, bytes
-    extent: int  # bytes from its first element to the end of its last
-    own: np.ndarray | None  # which element offsets are its own; None: all of them
-
-    def array(self, dtype: np.dtype) -> np.ndarray:
-        """Its extent as a flat array of `dtype`."""
-        count = self.extent // dtype.itemsize
-        buffer = (ctypes.c_uint8 * (count * dtype.itemsize)).from_address(self.tensor.data_ptr())
-        return np.ctypeslib.as_array(buffer).view(dtype)
-
-
 class CountingMemory:
-    """Implements `_triton.interpreter.Memory` for a run of several launches."""
+    """Implements `_triton.interpreter.Memory` for a run of several launches.
 
-    def __init__(self) -> None:
+    Args:
+        observers: each is called with every access; see `stream`.
+    """
+
+    def __init__(self, observers: Sequence[Observer] = ()) -> None:
+        self._observers = tuple(observers)
+        self._allocations = self._launches = 0
         self.storages: dict[int, Storage] = {}  # by real address, those alive
         self.retired: list[Storage] = []
         self.lines: defaultdict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
         self.flops = self.dots = self.dot_flops = 0
         self.load_bytes = self.store_bytes = 0
-        self._regions: list[_Region] = []
+        self._regions: list[Region] = []
         self._launch: Launch | None = None
         self._program: tuple[int, int, int] = (0, 0, 0)
 
@@ -56,7 +43,8 @@ class CountingMemory:
         """The record of a tensor's allocation, made at first sight."""
         key = tensor.untyped_storage().data_ptr()
         if key not in self.storages:
-            self.storages[key] = Storage(tensor, uninitialised)
+            self.storages[key] = Storage(tensor, uninitialised, self._allocations)
+            self._allocations += 1
         return self.storages[key]
 
     def retire(self, address: int) -> None:
@@ -83,6 +71,7 @@ class CountingMemory:
                 if storage.stored.any():
                     storage.witness()
             self._regions, self._launch = [], None
+            self._launches += 1
 
     # What follows is the protocol that the interpreter calls.
 
@@ -107,7 +96,7 @@ class CountingMemory:
         # The low bits of the real address stay, for kernels that look at alignment.
         base = ((len(self._regions) + 1) << _SPAN) + _MIDDLE + (address & 0xFFF)
         offset = address - storage.address
-        region = _Region(tensor, storage, view, base, offset, extent(tensor), own_elements(tensor))
+        region = Region(tensor, storage, view, base, offset, extent(tensor), own_elements(tensor))
         self._regions.append(region)
         return base
 
@@ -120,6 +109,8 @@ class CountingMemory:
         active = address[mask]
         if active.size:
             region, index = self._resolve("load", address, mask, active, dtype)
+            if self._observers:
+                self._tell("load", region, address, mask, dtype.itemsize)
             values[mask] = region.array(dtype)[index]
             self._count(region, index, dtype, kind=0)
         return values
@@ -128,6 +119,8 @@ class CountingMemory:
         active = address[mask]
         if active.size:
             region, index = self._resolve("store", address, mask, active, value.dtype)
+            if self._observers:
+                self._tell("store", region, address, mask, value.dtype.itemsize)
             region.array(value.dtype)[index] = np.broadcast_to(value, address.shape)[mask]
             self._count(region, index, value.dtype, kind=1)
 
@@ -136,13 +129,29 @@ class CountingMemory:
         if not active.size:
             return np.zeros_like(address)
         region, index = self._resolve("atomic", address, mask, active, dtype)
+        if self._observers:
+            self._tell("atomic", region, address, mask, dtype.itemsize)
         self._count(region, index, dtype, kind=0)
         self._count(region, index, dtype, kind=1)
         real = np.zeros(address.shape, dtype=np.uint64)  # 0 where masked: never dereferenced
         real[mask] = active - np.uint64(region.base) + np.uint64(region.tensor.data_ptr())
         return real
 
-    def _count(self, region: _Region, index: np.ndarray, dtype: np.dtype, kind: int) -> None:
+    def _tell(
+        self,
+        kind: Literal["load", "store", "atomic"],
+        region: Region,
+        address: np.ndarray,
+        mask: np.ndarray,
+        itemsize: int,
+    ) -> None:
+        access = Access(
+            kind, self._launches, self._program, region, address, mask, itemsize, *kernel_site()
+        )
+        for observer in self._observers:
+            observer(access)
+
+    def _count(self, region: Region, index: np.ndarray, dtype: np.dtype, kind: int) -> None:
         nbytes = index.size * dtype.itemsize
         touched = (region.storage.loaded, region.storage.stored)[kind]
         if kind == 0:
@@ -165,7 +174,7 @@ class CountingMemory:
         mask: np.ndarray,
         active: np.ndarray,
         dtype: np.dtype,
-    ) -> tuple[_Region, np.ndarray]:
+    ) -> tuple[Region, np.ndarray]:
         """The tensor that all active lanes point into, and their element offsets in it."""
         low, high = int(active.min()), int(active.max())
         slot = low >> _SPAN
@@ -201,7 +210,7 @@ class CountingMemory:
         )
 
     def _outside(
-        self, kind: str, region: _Region, address: np.ndarray, mask: np.ndarray, size: int
+        self, kind: str, region: Region, address: np.ndarray, mask: np.ndarray, size: int
     ) -> None:
         offset = address.astype(np.int64) - region.base
         bad = (offset < 0) | (offset + size > region.extent)

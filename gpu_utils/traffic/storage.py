@@ -60,7 +60,8 @@ class View:
 class Storage:
     """One allocation, with a byte map of what kernels loaded and stored."""
 
-    def __init__(self, tensor: torch.Tensor, uninitialised: bool) -> None:
+    def __init__(self, tensor: torch.Tensor, uninitialised: bool, number: int) -> None:
+        self.number = number
         storage = tensor.untyped_storage()
         self.address = storage.data_ptr()
         self.nbytes = storage.nbytes()
@@ -103,3 +104,40 @@ class Storage:
     def undefined_bytes(self, view: View) -> int:
         """Bytes of a view's own elements that neither a kernel nor torch ever wrote."""
         return view.nbytes - view.total(self.defined | self.stored)
+
+
+@dataclasses.dataclass(frozen=True)
+class Region:
+    """A tensor argument of a launch, as an access finds it.
+
+    Attributes:
+        tensor, storage, view: what it is an argument's view of.
+        base: virtual address of its first element.
+        offset: of its first element in the storage, bytes.
+        extent: bytes from its first element to the end of its last.
+        own: which element offsets are its own; None: all of them.
+    """
+
+    tensor: torch.Tensor
+    storage: Storage
+    view: View
+    base: int
+    offset: int
+    extent: int
+    own: np.ndarray | None
+
+    @property
+    def name(self) -> str:
+        """The tensor as the report names it."""
+        return self.view.name
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element of the tensor; an access may be of another width."""
+        return self.tensor.element_size()
+
+    def array(self, dtype: np.dtype) -> np.ndarray:
+        """Its extent as a flat array of `dtype`."""
+        count = self.extent // dtype.itemsize
+        buffer = (ctypes.c_uint8 * (count * dtype.itemsize)).from_address(self.tensor.data_ptr())
+        return np.ctypeslib.as_array(buffer).view(dtype)
