@@ -12,9 +12,10 @@ HIDDEN = (str(Path(triton.__file__).parent), str(Path(__file__).parent))
 
 def _kernel_frame() -> types.FrameType | None:
     """The innermost frame that is a kernel's own code."""
-    frame: types.FrameType | None = sys._getframe(1)
+    frame: types.FrameType | None = sys._getframe(2)
+    # Triton's own functions (tl.sum, ...) are rewritten like a kernel, and are none.
     while frame is not None and (
-        frame.f_code.co_filename.startswith(HIDDEN) or "interpreter_semantic" not in frame.f_globals
+        "interpreter_logic" not in frame.f_globals or frame.f_code.co_filename.startswith(HIDDEN)
     ):
         frame = frame.f_back
     return frame
@@ -39,3 +40,9 @@ def kernel_site() -> tuple[str, int, int]:
 def short_name(file: str) -> str:
     """A file as people know it: its name, or "cell" for a notebook's cell."""
     return "cell" if "ipykernel" in file else Path(file).name
+
+
+def where() -> str:
+    """File and line at which the kernel is, for a message."""
+    file, line = kernel_line()
+    return f"{short_name(file)}:{line}"

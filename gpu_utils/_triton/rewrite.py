@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import triton.language as tl
 from triton.runtime import interpreter
 
+from gpu_utils._triton import libraries
 from gpu_utils._triton.frames import HIDDEN, kernel_line, short_name
 
 
@@ -97,6 +98,7 @@ def python_function(fn: Callable) -> Callable:
         "interpreter_semantic": interpreter.interpreter_semantic,
         "interpreter_logic": _logic,
     }
-    scope = {**fn.__globals__, **closure, **ours}
+    names = {**fn.__globals__, **closure}
+    scope = {name: libraries.localised(value) for name, value in names.items()} | ours
     exec(_code(fn), scope)
     return scope[fn.__name__]

@@ -58,8 +58,8 @@ def _by_tensor(alive: list[Storage], freed: list[Storage]) -> dict[str, TensorTr
                 itemsize=view.itemsize,
                 load_bytes=view.load_bytes,
                 store_bytes=view.store_bytes,
-                unique_load_bytes=view.total(storage.loaded),
-                unique_store_bytes=view.total(storage.stored),
+                unique_load_bytes=view.total(storage.touched["load"]),
+                unique_store_bytes=view.total(storage.touched["store"]),
                 unwritten_bytes=storage.undefined_bytes(view),
                 foreign_bytes=storage.foreign_bytes(view) if storage in alive else 0,
             )
@@ -131,8 +131,8 @@ def run(
     return Traffic(
         load_bytes=memory.load_bytes,
         store_bytes=memory.store_bytes,
-        unique_load_bytes=sum(int(np.count_nonzero(s.loaded)) for s in storages),
-        unique_store_bytes=sum(int(np.count_nonzero(s.stored)) for s in storages),
+        unique_load_bytes=sum(int(np.count_nonzero(s.touched["load"])) for s in storages),
+        unique_store_bytes=sum(int(np.count_nonzero(s.touched["store"])) for s in storages),
         flops=memory.flops,
         dots=memory.dots,
         dot_flops=memory.dot_flops,

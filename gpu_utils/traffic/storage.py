@@ -2,9 +2,17 @@
 
 import ctypes
 import dataclasses
+import functools
+from typing import Literal
 
 import numpy as np
 import torch
+
+
+def storage_key(tensor: torch.Tensor) -> int:
+    """What tells an allocation from others: its address, where it has one."""
+    storage = tensor.untyped_storage()
+    return storage.data_ptr() or -int(storage._cdata)
 
 
 def extent(tensor: torch.Tensor) -> int:
@@ -18,11 +26,22 @@ def extent(tensor: torch.Tensor) -> int:
 def own_elements(tensor: torch.Tensor) -> np.ndarray | None:
     """Which element offsets within its extent are a tensor's own; None where all of them are."""
     length = extent(tensor) // tensor.element_size()
-    if tensor.numel() >= length:
+    if tensor.is_contiguous() or _dense(tensor):
         return None
     own = np.zeros(length, dtype=bool)
     np.lib.stride_tricks.as_strided(own, tuple(tensor.shape), tensor.stride())[...] = True
-    return own
+    return None if own.all() else own
+
+
+def _dense(tensor: torch.Tensor) -> bool:
+    """Whether a permutation of the axes makes it contiguous."""
+    axes = sorted(range(tensor.dim()), key=lambda axis: (tensor.stride(axis), tensor.shape[axis]))
+    step = 1
+    for axis in axes:
+        if tensor.shape[axis] != 1 and tensor.stride(axis) != step:
+            return False
+        step *= tensor.shape[axis]
+    return True
 
 
 @dataclasses.dataclass
@@ -36,6 +55,7 @@ class View:
     own: np.ndarray | None
     load_bytes: int = 0
     store_bytes: int = 0
+    atomics: int = 0
 
     @classmethod
     def of(cls, name: str, tensor: torch.Tensor) -> "View":
@@ -58,17 +78,25 @@ class View:
 
 
 class Storage:
-    """One allocation, with a byte map of what kernels loaded and stored."""
+    """One allocation, with a byte map of what kernels loaded and stored.
+
+    Args:
+        tensor: a tensor that lies in it.
+        uninitialised: it holds nothing that anybody wrote.
+        number: its own in this run.
+    """
 
     def __init__(self, tensor: torch.Tensor, uninitialised: bool, number: int) -> None:
-        self.number = number
         storage = tensor.untyped_storage()
+        self.number = number
         self.address = storage.data_ptr()
         self.nbytes = storage.nbytes()
-        self.loaded = np.zeros(self.nbytes, dtype=np.uint8)
-        self.stored = np.zeros(self.nbytes, dtype=np.uint8)
-        # What holds a value: everything, unless the allocation came uninitialised.
-        self.defined = np.full(self.nbytes, not uninitialised, dtype=np.uint8)
+        self.touched = {
+            "load": np.zeros(self.nbytes, dtype=np.uint8),
+            "store": np.zeros(self.nbytes, dtype=np.uint8),
+        }
+        # What torch defined of an allocation that came uninitialised; None: all of it.
+        self.defined = np.zeros(self.nbytes, dtype=np.uint8) if uninitialised else None
         self.views: list[View] = []
         self._seen: np.ndarray | None = None
 
@@ -97,13 +125,17 @@ class Storage:
 
     def define(self, tensor: torch.Tensor) -> None:
         """A torch operation wrote this tensor."""
+        if self.defined is None:
+            return
         view = View.of("", tensor)
         part = self.defined[view.start : view.stop]
         part[slice(None) if view.own is None else np.repeat(view.own, view.itemsize)] = 1
 
     def undefined_bytes(self, view: View) -> int:
         """Bytes of a view's own elements that neither a kernel nor torch ever wrote."""
-        return view.nbytes - view.total(self.defined | self.stored)
+        if self.defined is None:
+            return 0
+        return view.nbytes - view.total(self.defined | self.touched["store"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,8 +146,6 @@ class Region:
         tensor, storage, view: what it is an argument's view of.
         base: virtual address of its first element.
         offset: of its first element in the storage, bytes.
-        extent: bytes from its first element to the end of its last.
-        own: which element offsets are its own; None: all of them.
     """
 
     tensor: torch.Tensor
@@ -123,21 +153,50 @@ class Region:
     view: View
     base: int
     offset: int
-    extent: int
-    own: np.ndarray | None
+    _arrays: dict = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
         """The tensor as the report names it."""
         return self.view.name
 
-    @property
+    @functools.cached_property
     def itemsize(self) -> int:
         """Bytes of one element of the tensor; an access may be of another width."""
         return self.tensor.element_size()
 
+    @functools.cached_property
+    def extent(self) -> int:
+        """Bytes from its first element to the end of its last."""
+        return extent(self.tensor)
+
+    @functools.cached_property
+    def own(self) -> np.ndarray | None:
+        """Which element offsets are its own; None: all of them."""
+        return own_elements(self.tensor)
+
+    @functools.cached_property
+    def overlaps(self) -> bool:
+        """Whether several of its elements share memory."""
+        distinct = self.extent // self.itemsize if self.own is None else int(self.own.sum())
+        return self.tensor.numel() > distinct
+
     def array(self, dtype: np.dtype) -> np.ndarray:
         """Its extent as a flat array of `dtype`."""
-        count = self.extent // dtype.itemsize
-        buffer = (ctypes.c_uint8 * (count * dtype.itemsize)).from_address(self.tensor.data_ptr())
-        return np.ctypeslib.as_array(buffer).view(dtype)
+        if dtype not in self._arrays:
+            size = self.extent // dtype.itemsize * dtype.itemsize
+            buffer = (ctypes.c_uint8 * size).from_address(self.tensor.data_ptr())
+            self._arrays[dtype] = np.ctypeslib.as_array(buffer).view(dtype)
+        return self._arrays[dtype]
+
+    def mark(self, kind: Literal["load", "store"], index: np.ndarray, itemsize: int) -> None:
+        """Note elements of a width as touched."""
+        # One assignment marks all bytes of an element: the map is viewed in the access's width.
+        key = kind, itemsize
+        if key not in self._arrays:
+            size = self.extent // itemsize * itemsize
+            part = self.storage.touched[kind][self.offset : self.offset + size]
+            ones = int.from_bytes(b"\x01" * itemsize, "little")
+            self._arrays[key] = part.view(f"u{itemsize}"), ones
+        touched, ones = self._arrays[key]
+        touched[index] = ones
