@@ -15,7 +15,7 @@ from gpu_utils._triton.launches import Launch, intercept
 from gpu_utils.traffic.eager import EagerWatch
 from gpu_utils.traffic.memory import CountingMemory
 from gpu_utils.traffic.result import LaunchTraffic, LineTraffic, TensorTraffic, Traffic
-from gpu_utils.traffic.storage import Storage
+from gpu_utils.traffic.storage import Storage, View
 from gpu_utils.traffic.stream import Observer
 
 
@@ -37,33 +37,40 @@ def _tensors(root: str, tree: Any) -> list[tuple[str, torch.Tensor]]:
     return [(_label(root, path), leaf) for path, leaf in leaves if isinstance(leaf, torch.Tensor)]
 
 
-def _name_output(memory: CountingMemory, name: str, tensor: torch.Tensor, given: list) -> None:
-    """Call a returned tensor `out`, unless it is one of the arguments."""
-    if tensor.device.type != "cpu":
-        return
-    view = memory.storage(tensor).view(name, tensor)
-    if not any(view is argument for argument in given):
-        view.name = name
+def _name_outputs(memory: CountingMemory, result: Any, given: list[View]) -> None:
+    """Call returned tensors `out`, except those that are arguments."""
+    lying: dict[int, tuple[Storage, View, list[View]]] = {}
+    for name, tensor in _tensors("out", result):
+        if tensor.device.type in ("cpu", "meta"):
+            storage = memory.storage(tensor)
+            around, output = storage.view(name, tensor), View.of(name, tensor)
+            outputs = lying.setdefault(id(around), (storage, around, []))[2]
+            known = any(around is view for view in given)
+            if not (known or any(output.same_elements(other) for other in outputs)):
+                outputs.append(output)
+    for storage, around, outputs in lying.values():
+        if outputs:
+            storage.name_outputs(around, outputs)
 
 
-def _by_tensor(alive: list[Storage], freed: list[Storage]) -> dict[str, TensorTraffic]:
+def _by_tensor(storages: list[Storage]) -> dict[str, TensorTraffic]:
     table: dict[str, TensorTraffic] = {}
-    for storage in [*alive, *freed]:
+    for storage in storages:
         for view in storage.views:
             name, copies = view.name, 2
             while name in table:
                 name, copies = f"{view.name}#{copies}", copies + 1
-            table[name] = TensorTraffic(
-                nbytes=view.nbytes,
-                itemsize=view.itemsize,
-                load_bytes=view.load_bytes,
-                store_bytes=view.store_bytes,
-                unique_load_bytes=view.total(storage.touched["load"]),
-                unique_store_bytes=view.total(storage.touched["store"]),
-                unwritten_bytes=storage.undefined_bytes(view),
-                foreign_bytes=storage.foreign_bytes(view) if storage in alive else 0,
-            )
+            table[name] = storage.record(view)
     return table
+
+
+def _written(memory: CountingMemory, given: list[View]) -> tuple[str, ...]:
+    return tuple(
+        view.name
+        for storage in memory.storages.values()
+        for view in storage.views
+        if any(view is argument for argument in given) and storage.written_bytes(view)
+    )
 
 
 def _by_line(memory: CountingMemory) -> dict[str, LineTraffic]:
@@ -111,7 +118,7 @@ def run(
 
     def handle(launch: Launch) -> None:
         before = memory.load_bytes, memory.store_bytes, memory.flops
-        with memory.reachable(launch):
+        with watch.paused(), memory.reachable(launch):
             interpret(launch, memory)
         after = memory.load_bytes, memory.store_bytes, memory.flops
         moved = (new - old for new, old in zip(after, before, strict=True))
@@ -124,10 +131,9 @@ def run(
     )
     with watch, intercept(handle):
         result = fn(*args, **kwargs)
-    for name, tensor in _tensors("out", result):
-        _name_output(memory, name, tensor, given)
-    alive = list(memory.storages.values())
-    storages = [*alive, *memory.retired]
+    written = _written(memory, given)
+    _name_outputs(memory, result, given)
+    storages = [*memory.storages.values(), *memory.retired]
     return Traffic(
         load_bytes=memory.load_bytes,
         store_bytes=memory.store_bytes,
@@ -139,7 +145,10 @@ def run(
         peak_bytes=watch.peak_bytes,
         eager_ops=tuple(watch.ops),
         launches=tuple(launches),
-        by_tensor=_by_tensor(alive, memory.retired),
+        by_tensor=_by_tensor(storages),
         by_line=_by_line(memory),
+        special_ops=memory.special_ops,
+        atomics=memory.atomics,
+        written_inputs=written,
         result=result,
     )

@@ -54,7 +54,9 @@ class CountingMemory:
     def retire(self, key: int) -> None:
         """An allocation was freed; its address may come again."""
         if key in self.storages:
-            self.retired.append(self.storages.pop(key))
+            storage = self.storages.pop(key)
+            storage.alive = False
+            self.retired.append(storage)
 
     def define(self, tensor: torch.Tensor) -> None:
         """A torch operation wrote this tensor."""

@@ -8,6 +8,11 @@ from typing import Literal
 import numpy as np
 import torch
 
+from gpu_utils._triton.values import splat
+from gpu_utils.traffic.result import TensorTraffic
+
+_ONE = np.ones(1, dtype=np.uint8)
+
 
 def storage_key(tensor: torch.Tensor) -> int:
     """What tells an allocation from others: its address, where it has one."""
@@ -44,7 +49,7 @@ def _dense(tensor: torch.Tensor) -> bool:
     return True
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class View:
     """A tensor as the report names it. `start` and `stop` are bytes in its allocation."""
 
@@ -68,6 +73,14 @@ class View:
         """Bytes of the tensor's own elements."""
         length = self.stop - self.start
         return length if self.own is None else int(self.own.sum()) * self.itemsize
+
+    def same_elements(self, other: "View") -> bool:
+        """Whether two views hold the same elements of an allocation."""
+        if (self.start, self.stop) != (other.start, other.stop):
+            return False
+        if self.own is None or other.own is None:
+            return self.own is other.own
+        return np.array_equal(self.own, other.own)
 
     def total(self, touched: np.ndarray) -> int:
         """How many bytes of its own elements a byte map of the allocation marks."""
@@ -95,9 +108,10 @@ class Storage:
             "load": np.zeros(self.nbytes, dtype=np.uint8),
             "store": np.zeros(self.nbytes, dtype=np.uint8),
         }
-        # What torch defined of an allocation that came uninitialised; None: all of it.
-        self.defined = np.zeros(self.nbytes, dtype=np.uint8) if uninitialised else None
+        self.uninitialised = uninitialised
+        self.eager: np.ndarray | None = None  # a byte map of what torch wrote; None: nothing
         self.views: list[View] = []
+        self.alive = True
         self._seen: np.ndarray | None = None
 
     def _memory(self) -> np.ndarray:
@@ -109,8 +123,8 @@ class Storage:
         self._seen = self._memory().copy()
 
     def foreign_bytes(self, view: View) -> int:
-        """Bytes of a view that changed since, by something that was not seen. Alive only."""
-        if self._seen is None:
+        """Bytes of a view that changed since, by something that was not seen."""
+        if self._seen is None or not self.alive:
             return 0
         return view.total(self._memory() != self._seen)
 
@@ -125,17 +139,57 @@ class Storage:
 
     def define(self, tensor: torch.Tensor) -> None:
         """A torch operation wrote this tensor."""
-        if self.defined is None:
-            return
         view = View.of("", tensor)
-        part = self.defined[view.start : view.stop]
-        part[slice(None) if view.own is None else np.repeat(view.own, view.itemsize)] = 1
+        if view.own is None and view.stop - view.start == self.nbytes:
+            self.eager = splat(_ONE, (self.nbytes,))
+        elif self.eager is None or self.eager.strides[0]:
+            self.eager = np.zeros(self.nbytes, np.uint8) if self.eager is None else self.eager
+            part = self.eager[view.start : view.stop]
+            part[slice(None) if view.own is None else np.repeat(view.own, view.itemsize)] = 1
+
+    def written_bytes(self, view: View) -> int:
+        """Bytes of a view's own elements that a kernel or torch wrote."""
+        stored = self.touched["store"]
+        return view.total(stored if self.eager is None else self.eager | stored)
 
     def undefined_bytes(self, view: View) -> int:
-        """Bytes of a view's own elements that neither a kernel nor torch ever wrote."""
-        if self.defined is None:
-            return 0
-        return view.nbytes - view.total(self.defined | self.touched["store"])
+        """Those that hold no value, since the allocation brought none."""
+        return view.nbytes - self.written_bytes(view) if self.uninitialised else 0
+
+    def record(self, view: View) -> TensorTraffic:
+        """What a view's own elements saw."""
+        return TensorTraffic(
+            nbytes=view.nbytes,
+            itemsize=view.itemsize,
+            load_bytes=view.load_bytes,
+            store_bytes=view.store_bytes,
+            unique_load_bytes=view.total(self.touched["load"]),
+            unique_store_bytes=view.total(self.touched["store"]),
+            unwritten_bytes=self.undefined_bytes(view),
+            foreign_bytes=self.foreign_bytes(view),
+            atomics=view.atomics,
+        )
+
+    def name_outputs(self, view: View, outputs: list[View]) -> None:
+        """Returned tensors lie in a view that kernels were given: judge each by its own elements.
+
+        One of them takes the view over, with all that was asked of it. Several share what was
+        asked where that can be told: where no byte was asked for twice.
+        """
+        if len(outputs) == 1:
+            (output,) = outputs
+            view.name, view.start, view.stop = output.name, output.start, output.stop
+            view.itemsize, view.own = output.itemsize, output.own
+            return
+        once = view.load_bytes == view.total(
+            self.touched["load"]
+        ) and view.store_bytes == view.total(self.touched["store"])
+        for output in outputs if once else ():
+            output.load_bytes = output.total(self.touched["load"])
+            output.store_bytes = output.total(self.touched["store"])
+            view.load_bytes -= output.load_bytes
+            view.store_bytes -= output.store_bytes
+        self.views += outputs
 
 
 @dataclasses.dataclass(frozen=True)
