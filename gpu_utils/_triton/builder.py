@@ -13,7 +13,7 @@ from triton.runtime import interpreter
 from gpu_utils._triton import atomics, externs
 from gpu_utils._triton.bfloat16 import BFloat16Builder
 from gpu_utils._triton.descriptors import Descriptor
-from gpu_utils._triton.values import Handle, is_splat, numpy_dtype, splat, spread
+from gpu_utils._triton.values import Handle, Missing, is_splat, numpy_dtype, splat, spread
 
 _FLOPS = frozenset((np.add, np.subtract, np.multiply, np.divide))
 _SPECIAL = frozenset((np.exp, np.exp2, np.log, np.log2, np.sin, np.cos, np.sqrt))
@@ -22,7 +22,8 @@ _SPECIAL = frozenset((np.exp, np.exp2, np.log, np.log2, np.sin, np.cos, np.sqrt)
 class Memory(Protocol):
     """What an interpreted kernel loads from and stores to. Addresses are uint64 arrays.
 
-    A mask is a bool array of the addresses' shape, or None where all lanes are active.
+    A mask is a bool array of the addresses' shape, or None where all lanes are active. Where only
+    addresses are asked for, a `Missing` may stand for an array of values.
     """
 
     def pointer(self, name: str, tensor: torch.Tensor) -> int:
@@ -34,10 +35,12 @@ class Memory(Protocol):
         mask: np.ndarray | None,
         other: np.ndarray | None,
         dtype: np.dtype,
-    ) -> np.ndarray:
+    ) -> np.ndarray | Missing:
         """Values at the active lanes; `other`, or garbage where it is None, elsewhere."""
 
-    def store(self, address: np.ndarray, value: np.ndarray, mask: np.ndarray | None) -> None:
+    def store(
+        self, address: np.ndarray, value: np.ndarray | Missing, mask: np.ndarray | None
+    ) -> None:
         """Write the active lanes."""
 
     def atomic(
@@ -45,8 +48,8 @@ class Memory(Protocol):
         address: np.ndarray,
         mask: np.ndarray | None,
         combine: Callable[..., np.ndarray],
-        operands: tuple[np.ndarray, ...],
-    ) -> np.ndarray:
+        operands: tuple[np.ndarray | Missing, ...],
+    ) -> np.ndarray | Missing:
         """Replace each active lane's value by `combine(value, *operands)`, lane after lane.
 
         Returns the values before; 0 where a lane is inactive.
@@ -130,16 +133,23 @@ class Builder(BFloat16Builder):
         return self._load(ptrs.data, mask.data, kept, ptrs.get_element_ty())
 
     def create_store(self, ptr: Any, value: Any, *_: Any, **__: Any) -> None:
-        self._store(ptr.data, value.data, None)
+        self._store(ptr.data, value, None)
 
     def create_masked_store(self, ptrs: Any, value: Any, mask: Any, *_: Any, **__: Any) -> None:
-        self._store(ptrs.data, value.data, mask.data)
+        self._store(ptrs.data, value, mask.data)
 
     def _load(self, address: np.ndarray, mask: Any, other: Any, type_: Any) -> Any:
-        return Handle(self.memory.load(address, mask, other, numpy_dtype(type_)), type_)
+        values = self.memory.load(address, mask, other, numpy_dtype(type_))
+        return self._loaded(values, address.shape, type_)
 
-    def _store(self, address: np.ndarray, value: np.ndarray, mask: Any) -> None:
-        self.memory.store(address, value, mask)
+    def _store(self, address: np.ndarray, value: Any, mask: Any) -> None:
+        self.memory.store(address, self._values(value), mask)
+
+    def _loaded(self, values: Any, shape: tuple[int, ...], type_: Any) -> Any:
+        return Handle(values, type_)
+
+    def _values(self, handle: Any) -> Any:
+        return handle.data
 
     def create_atomic_cas(self, ptr: Any, cmp: Any, val: Any, *_: Any, **__: Any) -> Any:
         return self._atomic(ptr.data, None, atomics.exchange_if, (cmp, val))
@@ -148,8 +158,8 @@ class Builder(BFloat16Builder):
         return self._atomic(ptr.data, mask.data, atomics.function(op.name, val.dtype), (val,))
 
     def _atomic(self, address: np.ndarray, mask: Any, combine: Callable, values: tuple) -> Any:
-        arrays = tuple(value.data for value in values)
-        return Handle(self.memory.atomic(address, mask, combine, arrays), values[-1].dtype)
+        found = self.memory.atomic(address, mask, combine, tuple(map(self._values, values)))
+        return self._loaded(found, address.shape, values[-1].dtype)
 
     # Tensor descriptors
 
@@ -163,7 +173,7 @@ class Builder(BFloat16Builder):
 
     def create_descriptor_store(self, desc: Descriptor, value: Any, offsets: Any) -> None:
         address, inside = desc.block_at(offsets)
-        self._store(address, value.data, inside)
+        self._store(address, value, inside)
 
     def create_descriptor_gather(self, desc: Descriptor, rows: Any, column: Any, _: Any) -> Any:
         return self._load_inside(desc, *desc.rows_at(rows, column))
@@ -172,7 +182,7 @@ class Builder(BFloat16Builder):
         self, desc: Descriptor, value: Any, rows: Any, column: Any
     ) -> None:
         address, inside = desc.rows_at(rows, column)
-        self._store(address, value.data, inside)
+        self._store(address, value, inside)
 
     def create_descriptor_reduce(self, kind: Any, desc: Descriptor, value: Any, at: Any) -> None:
         address, inside = desc.block_at(at)
@@ -184,10 +194,15 @@ class Builder(BFloat16Builder):
     # Arithmetic
 
     def binary_op(self, lhs: Any, rhs: Any, op: Callable) -> Any:
-        out = self._bool(lhs, rhs, op) or super().binary_op(lhs, rhs, op)
-        if op in _FLOPS and lhs.dtype.is_floating():
-            self.arithmetic(out.data.size)
-        return out
+        self.note(op, lhs.dtype, lhs.data.size)
+        return self._bool(lhs, rhs, op) or super().binary_op(lhs, rhs, op)
+
+    def note(self, op: Callable, dtype: Any, count: int) -> None:
+        """Count an operation on elements of a type, if it is one of those that are counted."""
+        if op in _FLOPS and dtype.is_floating():
+            self.arithmetic(count)
+        elif op in _SPECIAL:
+            self.special(count)
 
     def _bool(self, lhs: Any, rhs: Any, op: Callable) -> Any:
         """Sums of one-bit integers, which wrap where NumPy's saturate."""
@@ -197,8 +212,7 @@ class Builder(BFloat16Builder):
         return Handle(out.astype(np.bool_), lhs.dtype)
 
     def unary_op(self, arg: Any, op: Callable) -> Any:
-        if op in _SPECIAL:
-            self.special(arg.data.size)
+        self.note(op, arg.dtype, arg.data.size)
         return super().unary_op(arg, op)
 
     def create_minnumf(self, lhs: Any, rhs: Any) -> Any:

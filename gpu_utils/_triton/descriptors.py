@@ -42,10 +42,10 @@ class Descriptor:
         value = float("nan") if padding == ir.PADDING_OPTION.PAD_NAN else 0.0
         fill = narrow(np.array([value])) if element.name == "bf16" else np.array([value])
         made = cls(
-            int(base.data.item()),
+            int(base.item()),
             element,
-            tuple(int(size.data.item()) for size in shape),
-            tuple(int(stride.data.item()) for stride in strides),
+            tuple(int(size.item()) for size in shape),
+            tuple(int(stride.item()) for stride in strides),
             tuple(int(size) for size in block),
             fill.astype(numpy_dtype(element)),
         )
@@ -76,14 +76,14 @@ class Descriptor:
     def block_at(self, offsets: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
         """Addresses of the block at these offsets, and which of them lie inside the shape."""
         ranges = [
-            int(offset.data.item()) + np.arange(size)
+            int(offset.item()) + np.arange(size)
             for offset, size in zip(offsets, self.block, strict=True)
         ]
         return self._addresses(ranges)
 
     def rows_at(self, rows: Any, column: Any) -> tuple[np.ndarray, np.ndarray]:
         """The same for a column of blocks one row high, one at each row index."""
-        columns = int(column.data.item()) + np.arange(self.block[-1])
+        columns = int(column.item()) + np.arange(self.block[-1])
         return self._addresses([rows.data.astype(np.int64), columns])
 
     def _addresses(self, ranges: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

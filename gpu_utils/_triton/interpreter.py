@@ -21,7 +21,7 @@ from triton.runtime import interpreter
 from triton.runtime.jit import JITFunction, mangle_type
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from gpu_utils._triton import libraries, promises, reductions, rewrite, semantic
+from gpu_utils._triton import addresses, libraries, promises, reductions, rewrite, semantic
 from gpu_utils._triton.builder import Builder, Memory
 from gpu_utils._triton.launches import Launch
 from gpu_utils._triton.values import Handle, numpy_dtype
@@ -57,15 +57,15 @@ def _descriptor(name: str, value: TensorDescriptor, memory: Memory) -> Any:
 
 
 @contextlib.contextmanager
-def _interpreting(builder: Builder) -> Iterator[None]:
+def _interpreting(builder: Builder, combining: Any) -> Iterator[None]:
     """Make `triton.language` act on NumPy arrays, and put everything back afterwards."""
     rules, scope = semantic.Semantic(builder), interpreter._LangPatchScope()
     swapped = {
         "interpreter_builder": builder,
         "interpreter_semantic": rules,
         "TensorHandle": Handle,
-        "ReduceOps": reductions.ReduceOps,
-        "ScanOps": reductions.ScanOps,
+        "ReduceOps": combining.ReduceOps,
+        "ScanOps": combining.ScanOps,
         "_get_np_dtype": numpy_dtype,
         "_patch_attr": libraries.bind,
         "_LangPatchScope": lambda: scope,
@@ -91,7 +91,7 @@ def _interpreting(builder: Builder) -> Iterator[None]:
         promises.keep(scope)
         semantic.make_way(scope)
         libraries.stand_in(scope)
-        scope.set_attr(tl.tensor, "__index__", lambda self: int(self.handle.data.item()))
+        scope.set_attr(tl.tensor, "__index__", lambda self: int(self.handle.item()))
         scope.set_attr(tl.tensor, "__bool__", rewrite.truth)
         yield
     finally:
@@ -107,18 +107,27 @@ def _programs(grid: tuple[int, int, int]) -> Iterator[tuple[int, int, int]]:
     return ((i, j, k) for k in z for j in y for i in x)
 
 
-def interpret(launch: Launch, memory: Memory) -> None:
+def interpret(launch: Launch, memory: Memory, addresses_only: bool = False) -> None:
     """Run every program of a launch, one after another, in grid order.
 
+    Args:
+        launch: what was caught.
+        memory: what its tensors are.
+        addresses_only: do no arithmetic on values that `memory` does not give.
+
     Raises:
+        NeedsData: with `addresses_only`, an address or a branch depends on such a value.
         NotImplementedError: the kernel is Gluon, which only compiles.
         Exception: whatever the kernel's own code raises, with the kernel's file and line.
     """
     if launch.kernel.is_gluon():
         raise NotImplementedError(f"{launch.name} is Gluon: it compiles, nothing interprets it")
     constant = {launch.kernel.arg_names[index] for index in launch.kernel.constexprs}
-    builder = Builder(memory)
-    with _interpreting(builder), np.errstate(all="ignore"):
+    builder = addresses.Builder(memory) if addresses_only else Builder(memory)
+    with (
+        _interpreting(builder, addresses if addresses_only else reductions),
+        np.errstate(all="ignore"),
+    ):
         arguments = {
             name: value if name in constant else _argument(name, value, memory)
             for name, value in launch.arguments.items()

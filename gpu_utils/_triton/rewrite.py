@@ -115,7 +115,7 @@ def truth(value: Any) -> bool:
             f"{short_name(file)}:{line}: a block of {data.size} values is neither true nor false; "
             "give loads and stores a mask, choose with tl.where, join conditions with &"
         )
-    return bool(data.item())
+    return bool(value.handle.item())
 
 
 _rewritten: WeakKeyDictionary[Callable, types.CodeType] = WeakKeyDictionary()

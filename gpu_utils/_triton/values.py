@@ -1,5 +1,6 @@
 """Interpreter values: a NumPy array with a Triton type, and arrays that repeat without copies."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,10 @@ class Handle:
     def __bool__(self) -> bool:
         return bool(self.data.all())
 
+    def item(self) -> Any:
+        """The value of a scalar."""
+        return self.data.item()
+
     def get_element_ty(self) -> Any:
         dtype = self.dtype
         while hasattr(dtype, "element_ty"):
@@ -56,6 +61,14 @@ class Handle:
 
     def set_attr(self, key: str, value: Any) -> None:
         self.attr = {**(self.attr or {}), key: value}
+
+
+@dataclasses.dataclass(frozen=True)
+class Missing:
+    """Stands for an array where only addresses are asked for. `source` completes a message."""
+
+    dtype: np.dtype
+    source: str
 
 
 def splat(value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

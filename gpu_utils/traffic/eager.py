@@ -60,6 +60,8 @@ class EagerWatch(TorchDispatchMode):
         on_allocate: called with each uninitialised tensor.
         on_free: called with the `storage_key` of each allocation that ends.
         on_write: called with each tensor that an operation wrote.
+        on_op: called with each operation's name, the tensors that it read and wrote, and what it
+            returned.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class EagerWatch(TorchDispatchMode):
         on_allocate: Callable[[torch.Tensor], object],
         on_free: Callable[[int], None],
         on_write: Callable[[torch.Tensor], None],
+        on_op: Callable[[str, list, list, object], None],
     ) -> None:
         super().__init__()
         self.ops: list[EagerOp] = []
@@ -74,6 +77,7 @@ class EagerWatch(TorchDispatchMode):
         self._live: dict[int, int] = {}
         self._paused = False
         self._on_allocate, self._on_free, self._on_write = on_allocate, on_free, on_write
+        self._on_op = on_op
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -108,11 +112,11 @@ class EagerWatch(TorchDispatchMode):
                 poison(tensor)
                 self._on_allocate(tensor)
         elif not (func.is_view or name in _FREE):
-            self._record(name, func, args, kwargs, inputs, fresh)
+            self._record(name, func, args, kwargs, inputs, fresh, result)
         return result
 
     def _record(
-        self, name: str, func: Any, args: Any, kwargs: Any, inputs: list, fresh: list
+        self, name: str, func: Any, args: Any, kwargs: Any, inputs: list, fresh: list, result: Any
     ) -> None:
         written = list(fresh)
         for position, argument in enumerate(func._schema.arguments):
@@ -125,6 +129,7 @@ class EagerWatch(TorchDispatchMode):
         read = [x for x in inputs if kind != "fill" and not any(x is w for w in blind)]
         for tensor in written:
             self._on_write(tensor)
+        self._on_op(name, read, written, result)
         self.ops.append(
             EagerOp(
                 f"aten.{name}",

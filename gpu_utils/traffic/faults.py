@@ -9,13 +9,20 @@ from gpu_utils.traffic.result import OutOfBounds
 from gpu_utils.traffic.storage import Region
 
 
-def check_argument(name: str, tensor: torch.Tensor) -> None:
+def check_argument(name: str, tensor: torch.Tensor, addresses_only: bool) -> None:
     """Refuse a tensor that cannot be looked into."""
-    if tensor.device.type != "cpu":
+    if tensor.is_meta and not addresses_only:
+        raise ValueError(
+            f"traffic counts on CPU tensors, and {name} is on meta, which holds no data: pass a "
+            "tensor with data, or count with addresses_only=True"
+        )
+    if tensor.device.type not in ("cpu", "meta"):
         raise ValueError(
             f"traffic counts on CPU tensors, and {name} is on {tensor.device}: "
             "pass tensor.cpu(), or a small tensor of the same shape rules"
         )
+    if tensor.layout is not torch.strided:
+        raise ValueError(f"{name} has layout {tensor.layout}: pass its parts, which are strided")
 
 
 def stray(place: str, kind: str, active: np.ndarray, regions: Sequence[Region]) -> OutOfBounds:

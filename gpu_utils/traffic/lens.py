@@ -26,6 +26,13 @@ def _named_arguments(fn: Callable, args: tuple, kwargs: dict) -> dict[str, Any]:
         return {**{f"args[{i}]": value for i, value in enumerate(args)}, **kwargs}
 
 
+def _parameters(fn: Callable) -> list[str]:
+    try:
+        return list(inspect.signature(fn).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
 def _label(root: str, path: tuple) -> str:
     for part in path:
         root += f"[{getattr(part, 'idx', getattr(part, 'key', getattr(part, 'name', part)))}]"
@@ -41,7 +48,7 @@ def _name_outputs(memory: CountingMemory, result: Any, given: list[View]) -> Non
     """Call returned tensors `out`, except those that are arguments."""
     lying: dict[int, tuple[Storage, View, list[View]]] = {}
     for name, tensor in _tensors("out", result):
-        if tensor.device.type in ("cpu", "meta"):
+        if tensor.device.type in ("cpu", "meta") and tensor.layout is torch.strided:
             storage = memory.storage(tensor)
             around, output = storage.view(name, tensor), View.of(name, tensor)
             outputs = lying.setdefault(id(around), (storage, around, []))[2]
@@ -82,7 +89,7 @@ def _by_line(memory: CountingMemory) -> dict[str, LineTraffic]:
     return table
 
 
-def count(fn: Callable, *args: Any, **kwargs: Any) -> Traffic:
+def count(fn: Callable, *args: Any, addresses_only: bool = False, **kwargs: Any) -> Traffic:
     """Run `fn(*args, **kwargs)` with its Triton kernels interpreted, and count.
 
     The tensors are CPU tensors and hold what the kernels computed afterwards. Every pointer is
@@ -91,27 +98,43 @@ def count(fn: Callable, *args: Any, **kwargs: Any) -> Traffic:
 
     Args:
         fn: any callable; the kernels it launches are plain `@triton.jit` functions.
-        *args, **kwargs: all passed on to `fn`.
+        *args, **kwargs: all passed on to `fn`, but for the keyword that follows. A function
+            with a parameter of that name is refused: wrap it.
+        addresses_only: walk the addresses and do no arithmetic on what was loaded. Bytes and
+            operations are counted as ever, in seconds for production sizes, and tensors may be
+            on the meta device; results hold nothing. Integers that lead to addresses are loaded
+            from tensors that have data.
 
     Returns:
         A `Traffic`; its `result` is what `fn` returned.
 
     Raises:
+        NeedsData: with `addresses_only`, an address, a mask or a branch depends on data that
+            was not read; the message names the tensor.
         OutOfBounds: an access outside its tensor, with line, program, lane and element.
         ValueError: a tensor that is not on the CPU, or a misaligned access.
     """
-    return run(fn, args, kwargs)
+    if "addresses_only" in _parameters(fn):
+        raise TypeError(
+            f"{getattr(fn, '__name__', fn)} has a parameter addresses_only, a keyword that count "
+            "keeps: pass it from a function of your own, as in count(lambda x: fn(x, ...), x)"
+        )
+    return run(fn, args, kwargs, addresses_only=addresses_only)
 
 
 def run(
-    fn: Callable, args: tuple, kwargs: dict[str, Any], observers: Sequence[Observer] = ()
+    fn: Callable,
+    args: tuple,
+    kwargs: dict[str, Any],
+    observers: Sequence[Observer] = (),
+    addresses_only: bool = False,
 ) -> Traffic:
     """What `count` does, for a lens that also watches each access (see `stream`)."""
-    memory = CountingMemory(observers)
+    memory = CountingMemory(observers, addresses_only)
     inputs = [pair for name, value in _named_arguments(fn, args, kwargs).items()
               for pair in _tensors(name, value)]  # fmt: skip
     for name, tensor in inputs:
-        if tensor.device.type == "cpu":
+        if tensor.device.type in ("cpu", "meta") and tensor.layout is torch.strided:
             memory.storage(tensor).view(name, tensor)
     given = [view for storage in memory.storages.values() for view in storage.views]
     launches: list[LaunchTraffic] = []
@@ -119,7 +142,7 @@ def run(
     def handle(launch: Launch) -> None:
         before = memory.load_bytes, memory.store_bytes, memory.flops
         with watch.paused(), memory.reachable(launch):
-            interpret(launch, memory)
+            interpret(launch, memory, addresses_only)
         after = memory.load_bytes, memory.store_bytes, memory.flops
         moved = (new - old for new, old in zip(after, before, strict=True))
         launches.append(LaunchTraffic(launch.name, launch.programs, *moved))
@@ -128,6 +151,7 @@ def run(
         on_allocate=lambda tensor: memory.storage(tensor, uninitialised=True),
         on_free=memory.retire,
         on_write=memory.define,
+        on_op=memory.follow,
     )
     with watch, intercept(handle):
         result = fn(*args, **kwargs)

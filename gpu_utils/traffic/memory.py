@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from gpu_utils._triton import atomics
+from gpu_utils._triton.addresses import NeedsData
 from gpu_utils._triton.frames import kernel_line, kernel_site, where
 from gpu_utils._triton.launches import Launch
-from gpu_utils._triton.values import splat
+from gpu_utils._triton.values import Missing, splat
 from gpu_utils.traffic import faults
 from gpu_utils.traffic.storage import Region, Storage, storage_key
 from gpu_utils.traffic.stream import Access, Observer
@@ -20,6 +21,8 @@ from gpu_utils.traffic.stream import Access, Observer
 # up to half a terabyte in either direction still names the tensor it was computed from.
 _SPAN = 40
 _MIDDLE = 1 << (_SPAN - 1)
+# Operations whose result has a shape that depends on values.
+_DECIDING = ("nonzero", "masked_select", "unique", "_unique2", "unique_consecutive", "bincount")
 _TRUE = np.array([True])
 _Kind = Literal["load", "store", "atomic"]
 
@@ -29,10 +32,12 @@ class CountingMemory:
 
     Args:
         observers: each is called with every access; see `stream`.
+        addresses_only: read no floating point, and no meta tensor, which is admitted then.
     """
 
-    def __init__(self, observers: Sequence[Observer] = ()) -> None:
+    def __init__(self, observers: Sequence[Observer] = (), addresses_only: bool = False) -> None:
         self._observers = tuple(observers)
+        self.addresses_only = addresses_only
         self._allocations = self._launches = 0
         self.storages: dict[int, Storage] = {}  # by `storage_key`, those alive
         self.retired: list[Storage] = []
@@ -62,7 +67,21 @@ class CountingMemory:
         """A torch operation wrote this tensor."""
         if (storage := self.storages.get(storage_key(tensor))) is not None:
             storage.define(tensor)
-            storage.witness()
+            if not self.addresses_only:
+                storage.witness()
+
+    def follow(self, name: str, read: Sequence, written: Sequence, result: object) -> None:
+        """A torch operation: what it makes of values that were not computed is none either."""
+        storages = (self.storages.get(storage_key(tensor)) for tensor in read)
+        if not any(storage is not None and storage.unknown for storage in storages):
+            return
+        if name in _DECIDING or not isinstance(result, (torch.Tensor, tuple, list)):
+            raise NeedsData(
+                f"{name} asks for values that an addresses-only count did not compute: "
+                "count without addresses_only"
+            )
+        for tensor in written:
+            self.storage(tensor).unknown = True
 
     @contextlib.contextmanager
     def reachable(self, launch: Launch) -> Iterator[None]:
@@ -74,7 +93,7 @@ class CountingMemory:
             for storage in {
                 id(region.storage): region.storage for region in self._regions
             }.values():
-                if storage.touched["store"].any():
+                if not self.addresses_only and storage.touched["store"].any():
                     storage.witness()
             self._regions, self._launch = [], None
             self._launches += 1
@@ -94,7 +113,7 @@ class CountingMemory:
         self.special_ops += count
 
     def pointer(self, name: str, tensor: torch.Tensor) -> int:
-        faults.check_argument(name, tensor)
+        faults.check_argument(name, tensor, self.addresses_only)
         storage = self.storage(tensor)
         view = storage.view(name.removesuffix("_ptr"), tensor)
         offset = tensor.storage_offset() * tensor.element_size()
@@ -109,42 +128,57 @@ class CountingMemory:
         mask: np.ndarray | None,
         other: np.ndarray | None,
         dtype: np.dtype,
-    ) -> np.ndarray:
+    ) -> np.ndarray | Missing:
         if mask is None or mask.all():
             region, index = self._access("load", address, None, address, dtype)
+            if self.addresses_only and (source := region.unread()):
+                return Missing(dtype, source)
             return region.array(dtype).take(index)
-        values = _garbage(address.shape, dtype)
-        if other is not None:
-            values[...] = other
         active = address[mask]
         if active.size:
             region, index = self._access("load", address, mask, active, dtype)
+            if self.addresses_only and (source := region.unread()):
+                return Missing(dtype, source)
+        values = _garbage(address.shape, dtype)
+        if other is not None:
+            values[...] = other
+        if active.size:
             values[mask] = region.array(dtype).take(index)
         return values
 
-    def store(self, address: np.ndarray, value: np.ndarray, mask: np.ndarray | None) -> None:
-        if mask is None or mask.all():
-            active, mask = address, None
-        else:
-            active, value = address[mask], np.broadcast_to(value, address.shape)[mask]
-        if active.size:
-            region, index = self._access("store", address, mask, active, value.dtype)
-            region.array(value.dtype)[index] = value
+    def store(
+        self, address: np.ndarray, value: np.ndarray | Missing, mask: np.ndarray | None
+    ) -> None:
+        every = mask is None or mask.all()
+        active = address if every else address[mask]
+        if not active.size:
+            return
+        region, index = self._access("store", address, None if every else mask, active, value.dtype)
+        if isinstance(value, Missing):
+            region.storage.unknown = True
+        elif region.data:
+            lanes = value if every else np.broadcast_to(value, address.shape)[mask]
+            region.array(value.dtype)[index] = lanes
 
     def atomic(
         self,
         address: np.ndarray,
         mask: np.ndarray | None,
         combine: Callable[..., np.ndarray],
-        operands: tuple[np.ndarray, ...],
-    ) -> np.ndarray:
+        operands: tuple[np.ndarray | Missing, ...],
+    ) -> np.ndarray | Missing:
         every = np.ones(address.shape, dtype=bool) if mask is None else mask
         active, dtype = address[every], operands[-1].dtype
         found = np.zeros(address.shape, dtype)
-        if active.size:
-            region, index = self._access("atomic", address, every, active, dtype)
-            lanes = tuple(np.broadcast_to(x, address.shape)[every] for x in operands)
-            found[every] = atomics.apply(region.array(dtype), index, combine, lanes)
+        if not active.size:
+            return found
+        region, index = self._access("atomic", address, every, active, dtype)
+        missing = next((x for x in operands if isinstance(x, Missing)), None)
+        if missing or (self.addresses_only and region.unread()):
+            region.storage.unknown = True
+            return missing or Missing(dtype, region.unread() or "")
+        lanes = tuple(np.broadcast_to(x, address.shape)[every] for x in operands)
+        found[every] = atomics.apply(region.array(dtype), index, combine, lanes)
         return found
 
     def _access(

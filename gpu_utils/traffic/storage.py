@@ -112,6 +112,7 @@ class Storage:
         self.eager: np.ndarray | None = None  # a byte map of what torch wrote; None: nothing
         self.views: list[View] = []
         self.alive = True
+        self.unknown = False  # a kernel stored values here that were not computed
         self._seen: np.ndarray | None = None
 
     def _memory(self) -> np.ndarray:
@@ -234,6 +235,21 @@ class Region:
         """Whether several of its elements share memory."""
         distinct = self.extent // self.itemsize if self.own is None else int(self.own.sum())
         return self.tensor.numel() > distinct
+
+    @functools.cached_property
+    def data(self) -> bool:
+        """Whether there is memory behind it."""
+        return not self.tensor.is_meta
+
+    def unread(self) -> str | None:
+        """Why an addresses-only count does not read it; None if it does."""
+        if not self.data:
+            return f"{self.name}, a meta tensor: pass one with data"
+        if self.tensor.dtype.is_floating_point:
+            return f"{self.name}, whose floating-point values are not read: count them all"
+        if self.storage.unknown:
+            return f"{self.name}, which holds what was not computed: count all values"
+        return None
 
     def array(self, dtype: np.dtype) -> np.ndarray:
         """Its extent as a flat array of `dtype`."""
