@@ -6,7 +6,7 @@ really are in memory are loaded, and offsets are computed from them. An unknown 
 stored, and may not decide an address, a mask or a branch.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -44,17 +44,14 @@ def _needs(role: str, handle: Unknown) -> NeedsData:
     return NeedsData(f"{where()}: the {role} depends on {handle.source}")
 
 
-def _handles(values: Iterable[Any]) -> Iterator[Any]:
-    for value in values:
-        if isinstance(value, (list, tuple)):
-            yield from _handles(value)
-        else:
-            yield value
-
-
 def _source(*values: Any) -> str | None:
     """Where the first unknown one of some values comes from."""
-    return next((x.source for x in _handles(values) if isinstance(x, Unknown)), None)
+    for value in values:
+        if type(value) is Unknown:
+            return value.source
+        if isinstance(value, (list, tuple)) and (source := _source(*value)):
+            return source
+    return None
 
 
 def _as_unknown(value: Any, source: str) -> Any:

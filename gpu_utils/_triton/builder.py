@@ -13,7 +13,7 @@ from triton.runtime import interpreter
 from gpu_utils._triton import atomics, externs
 from gpu_utils._triton.bfloat16 import BFloat16Builder
 from gpu_utils._triton.descriptors import Descriptor
-from gpu_utils._triton.values import Handle, Missing, is_splat, numpy_dtype, splat, spread
+from gpu_utils._triton.values import Handle, Missing, is_splat, numpy_dtype, sizes, splat, spread
 
 _FLOPS = frozenset((np.add, np.subtract, np.multiply, np.divide))
 _SPECIAL = frozenset((np.exp, np.exp2, np.log, np.log2, np.sin, np.cos, np.sqrt))
@@ -103,7 +103,7 @@ class Builder(BFloat16Builder):
         return Handle(_range(start, stop), tl.int32)
 
     def create_splat(self, ret_ty: Any, arg: Any) -> Any:
-        return Handle(splat(arg.data, ret_ty.shape), arg.dtype)
+        return Handle(splat(arg.data, sizes(ret_ty)), arg.dtype)
 
     def create_unsplat(self, arg: Any) -> Any:
         return Handle(arg.data.reshape(-1)[:1], arg.dtype)

@@ -11,7 +11,12 @@ from typing import Any
 import triton.language as tl
 from triton.language.semantic import TritonSemantic
 
+from gpu_utils._triton.values import sizes
+
 _Shape = tuple[int, ...]
+_NUMBERS = (int, float)
+_INTEGERS = {f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)}
+_INTEGERS |= {f"uint{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)}
 
 
 class Semantic(TritonSemantic):
@@ -52,36 +57,49 @@ class Semantic(TritonSemantic):
         arithmetic_check: bool = True,
         div_or_mod: bool = False,
     ) -> tuple[Any, Any]:
-        if type(lhs) is tl.tensor and type(rhs) is tl.tensor:
-            dtype = lhs.dtype
+        left = self._like(rhs, lhs, div_or_mod) if type(lhs) in _NUMBERS else lhs
+        right = self._like(lhs, rhs, div_or_mod) if type(rhs) in _NUMBERS else rhs
+        if type(left) is tl.tensor and type(right) is tl.tensor:
+            dtype = left.dtype
             # Operands of one type stay of that type, except where narrow ones are divided.
-            if dtype is rhs.dtype and not dtype.is_ptr() and not (div_or_mod and _narrow(dtype)):
-                return self.broadcast_impl_value(lhs, rhs)
+            if dtype is right.dtype and not dtype.is_ptr() and not (div_or_mod and _narrow(dtype)):
+                return self.broadcast_impl_value(left, right)
         return super().binary_op_type_checking_impl(
             lhs, rhs, allow_lhs_ptr, allow_rhs_ptr, arithmetic_check, div_or_mod
         )
 
+    def _like(self, tensor: Any, number: Any, div_or_mod: bool) -> Any:
+        """A number as a constant of a tensor's type, where Triton's rules make it one."""
+        if type(tensor) is not tl.tensor or (div_or_mod and _narrow(tensor.dtype)):
+            return number
+        dtype = tensor.dtype
+        if dtype.is_floating():
+            return self.scalar_constant(number, dtype)
+        low, high = _INTEGERS.get(dtype.name, (1, 0))
+        fits = type(number) is int and low <= number <= high
+        return self.scalar_constant(number, dtype) if fits else number
+
     def broadcast_impl_value(self, lhs: Any, rhs: Any) -> tuple[Any, Any]:
-        left, right = lhs.type, rhs.type
-        if not (left.is_block() and right.is_block()):
-            if left.is_block():
-                return lhs, self._splat(rhs, left.shape)
-            return (self._splat(lhs, right.shape), rhs) if right.is_block() else (lhs, rhs)
-        if left.shape == right.shape:
+        if not lhs.type.is_block():
+            return (self._splat(lhs, rhs), rhs) if rhs.type.is_block() else (lhs, rhs)
+        if not rhs.type.is_block():
+            return lhs, self._splat(rhs, lhs)
+        left, right = sizes(lhs.type), sizes(rhs.type)
+        if left == right:
             return lhs, rhs
-        if len(left.shape) != len(right.shape):
+        if len(left) != len(right):
             return super().broadcast_impl_value(lhs, rhs)
-        shape = tuple(b if a == 1 else a for a, b in zip(left.shape, right.shape, strict=True))
-        if any(b not in (1, n) for b, n in zip(right.shape, shape, strict=True)):
+        shape = tuple([b if a == 1 else a for a, b in zip(left, right, strict=True)])
+        if any(b not in (1, n) for b, n in zip(right, shape, strict=True)):
             return super().broadcast_impl_value(lhs, rhs)  # which says what does not fit
-        return self._spread(lhs, shape), self._spread(rhs, shape)
+        return self._spread(lhs, left, shape), self._spread(rhs, right, shape)
 
-    def _splat(self, value: Any, shape: _Shape) -> Any:
-        handle = self.builder.create_splat(self.block(value.dtype, shape), value.handle)
-        return self.tensor(handle, self.block(value.dtype, shape))
+    def _splat(self, value: Any, like: Any) -> Any:
+        type_ = self.block(value.dtype, sizes(like.type))
+        return self.tensor(self.builder.create_splat(type_, value.handle), type_)
 
-    def _spread(self, value: Any, shape: _Shape) -> Any:
-        if value.type.shape == shape:
+    def _spread(self, value: Any, own: _Shape, shape: _Shape) -> Any:
+        if own == shape:
             return value
         handle = self.builder.create_broadcast(value.handle, shape)
         return self.tensor(handle, self.block(value.dtype, shape))
@@ -96,15 +114,14 @@ def remember(scope: Any) -> None:
     shapes: dict[_Shape, tuple[Any, Any]] = {}
 
     def shape_of(shape: _Shape) -> tuple[Any, Any]:
-        if shape not in shapes:
-            sizes = tl.tuple([tl.constexpr(size) for size in shape])
-            shapes[shape] = sizes, tl.constexpr(math.prod(shape))
+        known = tl.tuple([tl.constexpr(size) for size in shape])
+        shapes[shape] = known, tl.constexpr(math.prod(shape))
         return shapes[shape]
 
     def make_tensor(self: Any, handle: Any, type: Any) -> None:
-        block = type.is_block()
+        shape = sizes(type) if type.is_block() else ()
         self.handle, self.type, self.dtype = handle, type, type.scalar
-        self.shape, self.numel = shape_of(type.shape if block else ())
+        self.shape, self.numel = shapes.get(shape) or shape_of(shape)
 
     scope.set_attr(tl.tensor, "__init__", make_tensor)
     scope.set_attr(tl.block_type, "__init__", _quick_block(tl.block_type.__init__))
@@ -114,14 +131,17 @@ def _quick_block(make: Callable) -> Callable:
     known: dict[tuple, tuple] = {}
 
     def init(self: Any, element_ty: Any, shape: Any) -> None:
-        key = (element_ty.name, *shape) if all(type(size) is int for size in shape) else ()
-        if key not in known:
+        key = (element_ty.name, *shape)
+        if any(type(size) is not int for size in key[1:]):
             make(self, element_ty, shape)
-            if key:
-                known[key] = self.shape, self.numel, self.name
-        else:
+            self.sizes = tuple(self.shape)
+        elif key in known:
             self.element_ty = element_ty
-            self.shape, self.numel, self.name = known[key]
+            self.sizes, self.shape, self.numel, self.name = known[key]
+        else:
+            make(self, element_ty, shape)
+            self.sizes = key[1:]
+            known[key] = self.sizes, self.shape, self.numel, self.name
 
     return init
 

@@ -32,6 +32,12 @@ def numpy_dtype(type_: Any) -> np.dtype:
     return _NUMPY.get(type_.scalar.name, _ADDRESS)
 
 
+def sizes(block_type: Any) -> tuple[int, ...]:
+    """A block type's shape as Python's tuple; Triton's own is slow to hash and compare."""
+    known: tuple[int, ...] | None = vars(block_type).get("sizes")
+    return tuple(block_type.shape) if known is None else known
+
+
 class Handle:
     """What stands for an MLIR value: an array and its element type. Arrays are never changed.
 

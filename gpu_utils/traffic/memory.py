@@ -1,9 +1,11 @@
 """The memory an interpreted kernel sees: virtual addresses, bounds, and a count of each byte."""
 
 import contextlib
+import functools
+import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -13,7 +15,8 @@ from gpu_utils._triton.addresses import NeedsData
 from gpu_utils._triton.frames import kernel_line, kernel_site, where
 from gpu_utils._triton.launches import Launch
 from gpu_utils._triton.values import Missing, splat
-from gpu_utils.traffic import faults
+from gpu_utils.traffic import faults, places
+from gpu_utils.traffic.places import Scattered, Window
 from gpu_utils.traffic.storage import Region, Storage, storage_key
 from gpu_utils.traffic.stream import Access, Observer
 
@@ -24,6 +27,7 @@ _MIDDLE = 1 << (_SPAN - 1)
 # Operations whose result has a shape that depends on values.
 _DECIDING = ("nonzero", "masked_select", "unique", "_unique2", "unique_consecutive", "bincount")
 _TRUE = np.array([True])
+Place: TypeAlias = Scattered | Window
 _Kind = Literal["load", "store", "atomic"]
 
 
@@ -130,20 +134,20 @@ class CountingMemory:
         dtype: np.dtype,
     ) -> np.ndarray | Missing:
         if mask is None or mask.all():
-            region, index = self._access("load", address, None, address, dtype)
+            region, place = self._access("load", address, None, address, dtype)
             if self.addresses_only and (source := region.unread()):
                 return Missing(dtype, source)
-            return region.array(dtype).take(index)
+            return place.take(region.array(dtype))
         active = address[mask]
         if active.size:
-            region, index = self._access("load", address, mask, active, dtype)
+            region, place = self._access("load", address, mask, active, dtype)
             if self.addresses_only and (source := region.unread()):
                 return Missing(dtype, source)
         values = _garbage(address.shape, dtype)
         if other is not None:
             values[...] = other
         if active.size:
-            values[mask] = region.array(dtype).take(index)
+            values[mask] = place.take(region.array(dtype))
         return values
 
     def store(
@@ -153,12 +157,12 @@ class CountingMemory:
         active = address if every else address[mask]
         if not active.size:
             return
-        region, index = self._access("store", address, None if every else mask, active, value.dtype)
+        region, place = self._access("store", address, None if every else mask, active, value.dtype)
         if isinstance(value, Missing):
             region.storage.unknown = True
         elif region.data:
             lanes = value if every else np.broadcast_to(value, address.shape)[mask]
-            region.array(value.dtype)[index] = lanes
+            place.put(region.array(value.dtype), lanes)
 
     def atomic(
         self,
@@ -172,13 +176,13 @@ class CountingMemory:
         found = np.zeros(address.shape, dtype)
         if not active.size:
             return found
-        region, index = self._access("atomic", address, every, active, dtype)
+        region, place = self._access("atomic", address, every, active, dtype)
         missing = next((x for x in operands if isinstance(x, Missing)), None)
         if missing or (self.addresses_only and region.unread()):
             region.storage.unknown = True
             return missing or Missing(dtype, region.unread() or "")
         lanes = tuple(np.broadcast_to(x, address.shape)[every] for x in operands)
-        found[every] = atomics.apply(region.array(dtype), index, combine, lanes)
+        found[every] = atomics.apply(region.array(dtype), place.index, combine, lanes)
         return found
 
     def _access(
@@ -188,27 +192,27 @@ class CountingMemory:
         mask: np.ndarray | None,
         active: np.ndarray,
         dtype: np.dtype,
-    ) -> tuple[Region, np.ndarray]:
-        """Check an access, count it, tell the observers: its tensor and element offsets there."""
-        region, index = self._resolve(kind, address, mask, active, dtype.itemsize)
+    ) -> tuple[Region, Place]:
+        """Check an access, count it, tell the observers: its tensor, and its elements there."""
+        region, place = self._resolve(kind, address, mask, active, dtype.itemsize)
         if self._observers:
             self._tell(kind, region, address, mask, dtype.itemsize)
         line = self.lines[kernel_line()]
-        nbytes = index.size * dtype.itemsize
+        nbytes = active.size * dtype.itemsize
         if kind != "store":
             region.view.load_bytes += nbytes
             self.load_bytes += nbytes
             line[0] += nbytes
-            region.mark("load", index, dtype.itemsize)
+            place.put(*region.map("load", dtype.itemsize))
         if kind != "load":
             region.view.store_bytes += nbytes
             self.store_bytes += nbytes
             line[1] += nbytes
-            region.mark("store", index, dtype.itemsize)
+            place.put(*region.map("store", dtype.itemsize))
         if kind == "atomic":
-            region.view.atomics += index.size
-            self.atomics += index.size
-        return region, index
+            region.view.atomics += active.size
+            self.atomics += active.size
+        return region, place
 
     def _tell(
         self, kind: _Kind, region: Region, address: np.ndarray, mask: np.ndarray | None, size: int
@@ -226,24 +230,33 @@ class CountingMemory:
         mask: np.ndarray | None,
         active: np.ndarray,
         size: int,
-    ) -> tuple[Region, np.ndarray]:
-        """The tensor that all active lanes point into, and their element offsets in it."""
+    ) -> tuple[Region, Place]:
+        """The tensor that all active lanes point into, and their elements in it."""
         slot = active.item(0) >> _SPAN
         if not 1 <= slot <= len(self._regions):
             raise faults.stray(self._place(), kind, active, self._regions)
         region = self._regions[slot - 1]
-        offset = active - np.uint64(region.base)
-        # An address below the base wraps round and is far above the end.
-        if int(np.maximum.reduce(offset, axis=None)) > region.extent - size:
+        if (strides := places.strides_of(active)) is not None:
+            offset = active.item(0) - region.base
+            reach = active.item(-1) - region.base
+            steps = functools.reduce(operator.or_, strides, offset)
+            place: Place = Window(offset // size, active.shape, tuple(x // size for x in strides))
+        else:
+            offsets = active - np.uint64(region.base)
+            # An address below the base wraps round and is far above the end.
+            offset, reach = 0, int(np.maximum.reduce(offsets, axis=None))
+            steps = int(np.bitwise_or.reduce(offsets, axis=None))
+            place = Scattered((offsets >> np.uint64(size.bit_length() - 1)).view(np.int64))
+        if offset < 0 or reach > region.extent - size:
             self._refuse(kind, region, address, mask, active, size)
-        if size > 1 and int(np.bitwise_or.reduce(offset, axis=None)) & (size - 1):
+        if steps & (size - 1):
             raise faults.misaligned(self._place(), kind, region, size)
-        index = (offset >> np.uint64(size.bit_length() - 1)).view(np.int64)
-        if region.own is not None and size == region.itemsize and not region.own[index].all():
+        own = region.own
+        if own is not None and size == region.itemsize and not place.take(own).all():
             self._refuse(kind, region, address, mask, active, size)
         if kind == "store" and region.overlaps:
             raise faults.overlapping(self._place(), region)
-        return region, index
+        return region, place
 
     def _refuse(
         self,

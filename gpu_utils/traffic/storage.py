@@ -259,9 +259,8 @@ class Region:
             self._arrays[dtype] = np.ctypeslib.as_array(buffer).view(dtype)
         return self._arrays[dtype]
 
-    def mark(self, kind: Literal["load", "store"], index: np.ndarray, itemsize: int) -> None:
-        """Note elements of a width as touched."""
-        # One assignment marks all bytes of an element: the map is viewed in the access's width.
+    def map(self, kind: Literal["load", "store"], itemsize: int) -> tuple[np.ndarray, int]:
+        """The map of touched bytes as elements of a width, and what marks all bytes of one."""
         key = kind, itemsize
         if key not in self._arrays:
             size = self.extent // itemsize * itemsize
@@ -269,4 +268,4 @@ class Region:
             ones = int.from_bytes(b"\x01" * itemsize, "little")
             self._arrays[key] = part.view(f"u{itemsize}"), ones
         touched, ones = self._arrays[key]
-        touched[index] = ones
+        return touched, ones
