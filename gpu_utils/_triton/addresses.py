@@ -183,8 +183,9 @@ def _tracked(base: type) -> type:
     class Tracked(base):
         def apply_impl(self, input: Any) -> Any:
             out, source = super().apply_impl(input), _source(*(x.handle for x in input))
-            for tensor in out if source else ():
-                tensor.handle = _as_unknown(tensor.handle, source)
+            if source is not None:
+                for tensor in out:
+                    tensor.handle = _as_unknown(tensor.handle, source)
             return out
 
     return Tracked

@@ -18,7 +18,7 @@ import torch
 import triton.compiler.code_generator  # noqa: F401  it keeps tl's builtins: not while patched
 import triton.language as tl
 from triton.runtime import interpreter
-from triton.runtime.jit import JITFunction, mangle_type
+from triton.runtime.jit import JITFunction, TensorWrapper, mangle_type
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from gpu_utils._triton import addresses, libraries, promises, reductions, rewrite, semantic
@@ -31,18 +31,25 @@ __all__ = ["Memory", "interpret"]
 
 def _argument(name: str, value: Any, memory: Memory) -> Any:
     """What the compiled kernel would receive, as an interpreter value."""
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, (torch.Tensor, TensorWrapper)):
         type_ = tl.str_to_ty(mangle_type(value), None)
-        address = np.array([memory.pointer(name, value)], dtype=np.uint64)
+        tensor = value.base if isinstance(value, TensorWrapper) else value
+        address = np.array([memory.pointer(name, tensor)], dtype=np.uint64)
         return tl.tensor(Handle(address, type_), type_)
     if isinstance(value, bool):
         return tl.tensor(Handle(np.array([value]), tl.int1), tl.int1)
     if isinstance(value, float):  # a float argument is an fp32 register, not a weak constant
         return tl.tensor(Handle(np.array([value], dtype=np.float32), tl.float32), tl.float32)
     if isinstance(value, tuple):
-        return tl.tuple([_argument(f"{name}[{i}]", v, memory) for i, v in enumerate(value)])
+        parts = [_argument(f"{name}[{i}]", part, memory) for i, part in enumerate(value)]
+        return type(value)(*parts) if hasattr(value, "_fields") else tl.tuple(parts)
     if isinstance(value, TensorDescriptor):
         return _descriptor(name, value, memory)
+    if not (value is None or isinstance(value, (int, str, tl.dtype, tl.constexpr, JITFunction))):
+        raise TypeError(
+            f"a kernel takes tensors, numbers and tuples of them, and {name} is a "
+            f"{type(value).__name__}: pass a torch.Tensor"
+        )
     return interpreter._implicit_cvt(value)
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from gpu_utils.traffic.region import Region
 from gpu_utils.traffic.result import OutOfBounds
-from gpu_utils.traffic.storage import Region
 
 
 def check_argument(name: str, tensor: torch.Tensor, addresses_only: bool) -> None:
@@ -58,11 +58,11 @@ def outside(
     """Lanes beyond a tensor's ends, or in the gaps of a strided one."""
     offset = address.view(np.int64) - region.base
     bad = (offset < 0) | (offset + size > region.extent)
-    gap = ""
+    strides = tuple(region.tensor.stride())
+    gap = "" if region.tensor.is_contiguous() else f" and strides {strides}"
     if not (bad & mask).any() and region.own is not None:
         bad = ~region.own[np.clip(offset // size, 0, region.own.size - 1)]
-        strides = tuple(region.tensor.stride())
-        gap = f" and strides {strides}, so this lies in a gap between its elements"
+        gap += ", so this lies in a gap between its elements"
     bad = bad & mask
     lane = int(np.flatnonzero(bad.ravel())[0])
     element = int(offset.ravel()[lane]) // size

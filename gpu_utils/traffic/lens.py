@@ -1,5 +1,6 @@
 """Count what a callable moves: `count(fn, *args)` runs it on the interpreter."""
 
+import contextlib
 import inspect
 import linecache
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from gpu_utils._triton.interpreter import interpret
 from gpu_utils._triton.launches import Launch, intercept
 from gpu_utils.traffic.eager import EagerWatch
 from gpu_utils.traffic.memory import CountingMemory
+from gpu_utils.traffic.progress import Progress
 from gpu_utils.traffic.result import LaunchTraffic, LineTraffic, TensorTraffic, Traffic
 from gpu_utils.traffic.storage import Storage, View
 from gpu_utils.traffic.stream import Observer
@@ -130,7 +132,8 @@ def run(
     addresses_only: bool = False,
 ) -> Traffic:
     """What `count` does, for a lens that also watches each access (see `stream`)."""
-    memory = CountingMemory(observers, addresses_only)
+    progress = Progress()
+    memory = CountingMemory(observers, addresses_only, progress.step)
     inputs = [pair for name, value in _named_arguments(fn, args, kwargs).items()
               for pair in _tensors(name, value)]  # fmt: skip
     for name, tensor in inputs:
@@ -140,6 +143,7 @@ def run(
     launches: list[LaunchTraffic] = []
 
     def handle(launch: Launch) -> None:
+        progress.begin(launch.name, launch.programs)
         before = memory.load_bytes, memory.store_bytes, memory.flops
         with watch.paused(), memory.reachable(launch):
             interpret(launch, memory, addresses_only)
@@ -153,7 +157,7 @@ def run(
         on_write=memory.define,
         on_op=memory.follow,
     )
-    with watch, intercept(handle):
+    with contextlib.closing(progress), watch, intercept(handle):
         result = fn(*args, **kwargs)
     written = _written(memory, given)
     _name_outputs(memory, result, given)

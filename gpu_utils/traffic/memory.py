@@ -1,11 +1,9 @@
 """The memory an interpreted kernel sees: virtual addresses, bounds, and a count of each byte."""
 
 import contextlib
-import functools
-import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,8 +14,9 @@ from gpu_utils._triton.frames import kernel_line, kernel_site, where
 from gpu_utils._triton.launches import Launch
 from gpu_utils._triton.values import Missing, splat
 from gpu_utils.traffic import faults, places
-from gpu_utils.traffic.places import Scattered, Window
-from gpu_utils.traffic.storage import Region, Storage, storage_key
+from gpu_utils.traffic.places import Place
+from gpu_utils.traffic.region import Region
+from gpu_utils.traffic.storage import Storage, storage_key
 from gpu_utils.traffic.stream import Access, Observer
 
 # A tensor argument owns 2**40 addresses and starts in their middle, so that an offset wrong by
@@ -27,7 +26,6 @@ _MIDDLE = 1 << (_SPAN - 1)
 # Operations whose result has a shape that depends on values.
 _DECIDING = ("nonzero", "masked_select", "unique", "_unique2", "unique_consecutive", "bincount")
 _TRUE = np.array([True])
-Place: TypeAlias = Scattered | Window
 _Kind = Literal["load", "store", "atomic"]
 
 
@@ -37,9 +35,16 @@ class CountingMemory:
     Args:
         observers: each is called with every access; see `stream`.
         addresses_only: read no floating point, and no meta tensor, which is admitted then.
+        on_program: called as each program starts.
     """
 
-    def __init__(self, observers: Sequence[Observer] = (), addresses_only: bool = False) -> None:
+    def __init__(
+        self,
+        observers: Sequence[Observer] = (),
+        addresses_only: bool = False,
+        on_program: Callable[[], object] | None = None,
+    ) -> None:
+        self._on_program = on_program
         self._observers = tuple(observers)
         self.addresses_only = addresses_only
         self._allocations = self._launches = 0
@@ -106,6 +111,8 @@ class CountingMemory:
 
     def enter(self, program: tuple[int, int, int]) -> None:
         self._program = program
+        if self._on_program is not None:
+            self._on_program()
 
     def arithmetic(self, flops: int, dot: bool = False) -> None:
         self.flops += flops
@@ -143,7 +150,7 @@ class CountingMemory:
             region, place = self._access("load", address, mask, active, dtype)
             if self.addresses_only and (source := region.unread()):
                 return Missing(dtype, source)
-        values = _garbage(address.shape, dtype)
+        values = places.undefined(address.shape, dtype)
         if other is not None:
             values[...] = other
         if active.size:
@@ -177,11 +184,14 @@ class CountingMemory:
         if not active.size:
             return found
         region, place = self._access("atomic", address, every, active, dtype)
-        missing = next((x for x in operands if isinstance(x, Missing)), None)
-        if missing or (self.addresses_only and region.unread()):
+        sources = [x.source for x in operands if isinstance(x, Missing)]
+        if self.addresses_only and (unread := region.unread()):
+            sources.append(unread)
+        if sources:
             region.storage.unknown = True
-            return missing or Missing(dtype, region.unread() or "")
-        lanes = tuple(np.broadcast_to(x, address.shape)[every] for x in operands)
+            return Missing(dtype, sources[0])
+        given = [x for x in operands if isinstance(x, np.ndarray)]
+        lanes = tuple(np.broadcast_to(x, address.shape)[every] for x in given)
         found[every] = atomics.apply(region.array(dtype), place.index, combine, lanes)
         return found
 
@@ -236,29 +246,16 @@ class CountingMemory:
         if not 1 <= slot <= len(self._regions):
             raise faults.stray(self._place(), kind, active, self._regions)
         region = self._regions[slot - 1]
-        if (strides := places.strides_of(active)) is not None:
-            offset = active.item(0) - region.base
-            reach = active.item(-1) - region.base
-            steps = functools.reduce(operator.or_, strides, offset)
-            place: Place = Window(offset // size, active.shape, tuple(x // size for x in strides))
-        else:
-            offsets = active - np.uint64(region.base)
-            # An address below the base wraps round and is far above the end.
-            offset, reach = 0, int(np.maximum.reduce(offsets, axis=None))
-            steps = int(np.bitwise_or.reduce(offsets, axis=None))
-            place = Scattered((offsets >> np.uint64(size.bit_length() - 1)).view(np.int64))
-        if offset < 0 or reach > region.extent - size:
-            self._refuse(kind, region, address, mask, active, size)
-        if steps & (size - 1):
-            raise faults.misaligned(self._place(), kind, region, size)
-        own = region.own
-        if own is not None and size == region.itemsize and not place.take(own).all():
-            self._refuse(kind, region, address, mask, active, size)
         if kind == "store" and region.overlaps:
             raise faults.overlapping(self._place(), region)
-        return region, place
+        found = region.locate(active, size)
+        if found == "misaligned":
+            raise faults.misaligned(self._place(), kind, region, size)
+        if isinstance(found, str):
+            raise self._outside(kind, region, address, mask, active, size)
+        return region, found
 
-    def _refuse(
+    def _outside(
         self,
         kind: _Kind,
         region: Region,
@@ -266,20 +263,11 @@ class CountingMemory:
         mask: np.ndarray | None,
         active: np.ndarray,
         size: int,
-    ) -> None:
+    ) -> Exception:
         if int(active.min()) >> _SPAN != int(active.max()) >> _SPAN:
-            raise faults.stray(self._place(), kind, active, self._regions)
+            return faults.stray(self._place(), kind, active, self._regions)
         mask = np.ones(address.shape, dtype=bool) if mask is None else mask
-        raise faults.outside(self._place(), kind, region, address, mask, size)
+        return faults.outside(self._place(), kind, region, address, mask, size)
 
     def _place(self) -> str:
         return f"{where()} in {self._launch.name if self._launch else '?'}, program {self._program}"
-
-
-def _garbage(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """What a masked-off lane holds where no `other` was given: undefined, so never zero."""
-    if dtype.kind == "f":
-        return np.full(shape, np.nan, dtype=dtype)
-    # 0x7F.. is a NaN as bfloat16 (0x7FFF) and float8, and a conspicuous integer.
-    pattern = int.from_bytes(b"\xff" * (dtype.itemsize - 1) + b"\x7f", "little")
-    return np.full(shape, pattern if dtype.kind in "iu" else True, dtype=dtype)

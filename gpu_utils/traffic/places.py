@@ -7,6 +7,7 @@ an index for each.
 
 import dataclasses
 import functools
+from typing import TypeAlias
 
 import numpy as np
 
@@ -53,6 +54,9 @@ class Window:
         return _pattern(self.shape, self.strides).view(np.int64) + self.start
 
 
+Place: TypeAlias = Scattered | Window
+
+
 @functools.lru_cache(maxsize=64)
 def _pattern(shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
     """Offsets of a block's elements from its first."""
@@ -90,3 +94,12 @@ def strides_of(address: np.ndarray) -> tuple[int, ...] | None:
     if address.size > 2 and not (address - np.uint64(first) == _pattern(shape, found)).all():
         return None
     return found
+
+
+def undefined(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """What a masked-off lane holds where no `other` was given: undefined, so never zero."""
+    if dtype.kind == "f":
+        return np.full(shape, np.nan, dtype=dtype)
+    # 0x7F.. is a NaN as bfloat16 (0x7FFF) and float8, and a conspicuous integer.
+    pattern = int.from_bytes(b"\xff" * (dtype.itemsize - 1) + b"\x7f", "little")
+    return np.full(shape, pattern if dtype.kind in "iu" else True, dtype=dtype)

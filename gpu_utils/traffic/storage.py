@@ -2,8 +2,6 @@
 
 import ctypes
 import dataclasses
-import functools
-from typing import Literal
 
 import numpy as np
 import torch
@@ -191,81 +189,3 @@ class Storage:
             view.load_bytes -= output.load_bytes
             view.store_bytes -= output.store_bytes
         self.views += outputs
-
-
-@dataclasses.dataclass(frozen=True)
-class Region:
-    """A tensor argument of a launch, as an access finds it.
-
-    Attributes:
-        tensor, storage, view: what it is an argument's view of.
-        base: virtual address of its first element.
-        offset: of its first element in the storage, bytes.
-    """
-
-    tensor: torch.Tensor
-    storage: Storage
-    view: View
-    base: int
-    offset: int
-    _arrays: dict = dataclasses.field(default_factory=dict, repr=False, compare=False)
-
-    @property
-    def name(self) -> str:
-        """The tensor as the report names it."""
-        return self.view.name
-
-    @functools.cached_property
-    def itemsize(self) -> int:
-        """Bytes of one element of the tensor; an access may be of another width."""
-        return self.tensor.element_size()
-
-    @functools.cached_property
-    def extent(self) -> int:
-        """Bytes from its first element to the end of its last."""
-        return extent(self.tensor)
-
-    @functools.cached_property
-    def own(self) -> np.ndarray | None:
-        """Which element offsets are its own; None: all of them."""
-        return own_elements(self.tensor)
-
-    @functools.cached_property
-    def overlaps(self) -> bool:
-        """Whether several of its elements share memory."""
-        distinct = self.extent // self.itemsize if self.own is None else int(self.own.sum())
-        return self.tensor.numel() > distinct
-
-    @functools.cached_property
-    def data(self) -> bool:
-        """Whether there is memory behind it."""
-        return not self.tensor.is_meta
-
-    def unread(self) -> str | None:
-        """Why an addresses-only count does not read it; None if it does."""
-        if not self.data:
-            return f"{self.name}, a meta tensor: pass one with data"
-        if self.tensor.dtype.is_floating_point:
-            return f"{self.name}, whose floating-point values are not read: count them all"
-        if self.storage.unknown:
-            return f"{self.name}, which holds what was not computed: count all values"
-        return None
-
-    def array(self, dtype: np.dtype) -> np.ndarray:
-        """Its extent as a flat array of `dtype`."""
-        if dtype not in self._arrays:
-            size = self.extent // dtype.itemsize * dtype.itemsize
-            buffer = (ctypes.c_uint8 * size).from_address(self.tensor.data_ptr())
-            self._arrays[dtype] = np.ctypeslib.as_array(buffer).view(dtype)
-        return self._arrays[dtype]
-
-    def map(self, kind: Literal["load", "store"], itemsize: int) -> tuple[np.ndarray, int]:
-        """The map of touched bytes as elements of a width, and what marks all bytes of one."""
-        key = kind, itemsize
-        if key not in self._arrays:
-            size = self.extent // itemsize * itemsize
-            part = self.storage.touched[kind][self.offset : self.offset + size]
-            ones = int.from_bytes(b"\x01" * itemsize, "little")
-            self._arrays[key] = part.view(f"u{itemsize}"), ones
-        touched, ones = self._arrays[key]
-        return touched, ones

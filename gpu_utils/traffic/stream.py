@@ -19,7 +19,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from gpu_utils.traffic.storage import Region
+from gpu_utils.traffic.region import Region
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
