@@ -1,5 +1,6 @@
 """The traffic lens: what a callable's kernels load and store, counted on the interpreter."""
 
+from gpu_utils._triton.addresses import NeedsData
 from gpu_utils.traffic.lens import count
 from gpu_utils.traffic.result import (
     EagerOp,
@@ -14,6 +15,7 @@ __all__ = [
     "EagerOp",
     "LaunchTraffic",
     "LineTraffic",
+    "NeedsData",
     "OutOfBounds",
     "TensorTraffic",
     "Traffic",
