@@ -13,7 +13,7 @@ import triton.language as tl
 from triton.runtime import interpreter
 
 from gpu_utils._triton import libraries
-from gpu_utils._triton.frames import HIDDEN, kernel_line, short_name
+from gpu_utils._triton.frames import COMPILED_SITES, HIDDEN, kernel_line, short_name
 
 
 class _Rewriter(ast.NodeTransformer):
@@ -118,6 +118,15 @@ def truth(value: Any) -> bool:
     return bool(value.handle.item())
 
 
+def _note_sites(file: str, tree: ast.AST) -> None:
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call):
+            visited: list[ast.expr | ast.keyword] = [call.func, *call.keywords, *call.args]
+            last = visited[-1].value if isinstance(visited[-1], ast.Starred) else visited[-1]
+            extent = call.lineno, call.end_lineno, call.col_offset, call.end_col_offset
+            COMPILED_SITES[file, extent] = last.lineno, last.col_offset
+
+
 _rewritten: WeakKeyDictionary[Callable, types.CodeType] = WeakKeyDictionary()
 
 
@@ -130,8 +139,10 @@ def _code(fn: Callable) -> types.CodeType:
         definition = tree.body[0]
         assert isinstance(definition, ast.FunctionDef)
         definition.decorator_list = []
+        file = inspect.getsourcefile(fn) or "<kernel>"
+        _note_sites(file, tree)
         tree = ast.fix_missing_locations(_Rewriter().visit(tree))
-        _rewritten[fn] = compile(tree, inspect.getsourcefile(fn) or "<kernel>", "exec")
+        _rewritten[fn] = compile(tree, file, "exec")
     return _rewritten[fn]
 
 

@@ -1,6 +1,7 @@
 """The traffic lens: what a callable's kernels load and store, counted on the interpreter."""
 
 from gpu_utils._triton.addresses import NeedsData
+from gpu_utils.traffic.lane_model import LineSectors, SectorCount, Sectors, sectors
 from gpu_utils.traffic.lens import count
 from gpu_utils.traffic.result import (
     EagerOp,
@@ -14,10 +15,14 @@ from gpu_utils.traffic.result import (
 __all__ = [
     "EagerOp",
     "LaunchTraffic",
+    "LineSectors",
     "LineTraffic",
     "NeedsData",
     "OutOfBounds",
+    "SectorCount",
+    "Sectors",
     "TensorTraffic",
     "Traffic",
     "count",
+    "sectors",
 ]

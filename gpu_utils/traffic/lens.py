@@ -28,11 +28,17 @@ def _named_arguments(fn: Callable, args: tuple, kwargs: dict) -> dict[str, Any]:
         return {**{f"args[{i}]": value for i, value in enumerate(args)}, **kwargs}
 
 
-def _parameters(fn: Callable) -> list[str]:
+def keep(fn: Callable, lens: str, *keywords: str) -> None:
+    """Refuse a function with a parameter that a lens keeps for itself."""
     try:
-        return list(inspect.signature(fn).parameters)
-    except (TypeError, ValueError):
-        return []
+        clash = set(keywords) & set(inspect.signature(fn).parameters)
+    except (TypeError, ValueError):  # a builtin
+        return
+    for keyword in sorted(clash):
+        raise TypeError(
+            f"{getattr(fn, '__name__', fn)} has a parameter {keyword}, a keyword that {lens} "
+            f"keeps: pass it from a function of your own, as in {lens}(lambda x: fn(x, ...), x)"
+        )
 
 
 def _label(root: str, path: tuple) -> str:
@@ -69,6 +75,7 @@ def _by_tensor(storages: list[Storage]) -> dict[str, TensorTraffic]:
             name, copies = view.name, 2
             while name in table:
                 name, copies = f"{view.name}#{copies}", copies + 1
+            view.name = name
             table[name] = storage.record(view)
     return table
 
@@ -116,11 +123,7 @@ def count(fn: Callable, *args: Any, addresses_only: bool = False, **kwargs: Any)
         OutOfBounds: an access outside its tensor, with line, program, lane and element.
         ValueError: a tensor that is not on the CPU, or a misaligned access.
     """
-    if "addresses_only" in _parameters(fn):
-        raise TypeError(
-            f"{getattr(fn, '__name__', fn)} has a parameter addresses_only, a keyword that count "
-            "keeps: pass it from a function of your own, as in count(lambda x: fn(x, ...), x)"
-        )
+    keep(fn, "count", "addresses_only")
     return run(fn, args, kwargs, addresses_only=addresses_only)
 
 
