@@ -1,8 +1,9 @@
-"""An interpreter builder that computes in bfloat16 as hardware does.
+"""An interpreter builder that computes in bfloat16 as hardware does, and converts as it does.
 
 Triton's interpreter keeps bfloat16 as bit patterns in uint16 and, in every version from 3.6 to
 3.9, adds and multiplies those patterns as integers. Here each operation widens to float32,
 computes, and rounds to nearest even; the round trip is exact for values that are bfloat16.
+Eight-bit floats, which hardware only converts and multiplies in dots, go through `float8`.
 """
 
 from collections.abc import Callable
@@ -10,16 +11,18 @@ from typing import Any
 
 import numpy as np
 import triton.language as tl
+from triton._C.libtriton import ir
 from triton.runtime import interpreter
 
-Handle = interpreter.TensorHandle
+from gpu_utils._triton import float8
+from gpu_utils._triton.values import Handle, numpy_dtype
+
 _BITWISE = (np.bitwise_and, np.bitwise_or, np.bitwise_xor)
 
 
 def is_bfloat16(handle: Any) -> bool:
-    """Whether a handle holds bfloat16 bit patterns (a comparison's result does not)."""
-    dtype = getattr(handle, "dtype", None)
-    return dtype is not None and dtype.scalar == tl.bfloat16 and handle.data.dtype == np.uint16
+    """Whether a handle holds bfloat16 bit patterns."""
+    return handle.dtype.name == "bf16"
 
 
 def widen(bits: np.ndarray) -> np.ndarray:
@@ -35,12 +38,28 @@ def narrow(values: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), np.uint16(0x7FC0), rounded)
 
 
-def _wide(handle: Any) -> Any:
-    return Handle(widen(handle.data), tl.float32) if is_bfloat16(handle) else handle
+def wide(handle: Any) -> Any:
+    """A handle of a narrow float as float32; any other as it is."""
+    if is_bfloat16(handle):
+        return Handle(widen(handle.data), tl.float32)
+    if float8.is_float8(handle.dtype):
+        return Handle(float8.decode(handle.data, handle.dtype.name), tl.float32)
+    return handle
 
 
-def _narrow(handle: Any) -> Any:
+def narrowed(handle: Any) -> Any:
+    """A float32 handle as bfloat16."""
     return Handle(narrow(handle.data), tl.bfloat16)
+
+
+def toward_zero(values: np.ndarray, dtype: Any) -> np.ndarray:
+    """Floating point in a narrower type, rounded toward zero."""
+    if dtype.name == "bf16":
+        bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+        return np.where(np.isnan(values), 0x7FC0, bits >> 16).astype(np.uint16)
+    nearest = values.astype(numpy_dtype(dtype))
+    beyond = np.abs(nearest) > np.abs(values)
+    return np.where(beyond, np.nextafter(nearest, nearest.dtype.type(0)), nearest)
 
 
 class BFloat16Builder(interpreter.InterpreterBuilder):
@@ -51,82 +70,50 @@ class BFloat16Builder(interpreter.InterpreterBuilder):
 
     def binary_op(self, lhs: Any, rhs: Any, op: Callable) -> Any:
         if not (is_bfloat16(lhs) and is_bfloat16(rhs)) or op in _BITWISE:
-            return super().binary_op(lhs, rhs, op)
+            return self._same_type(lhs, op(lhs.data, rhs.data))
         out = op(widen(lhs.data), widen(rhs.data))
-        # A comparison keeps its operands' dtype on the handle; so does the stock builder.
-        return Handle(out if out.dtype == np.bool_ else narrow(out), tl.bfloat16)
+        return Handle(out, tl.int1) if out.dtype == np.bool_ else Handle(narrow(out), tl.bfloat16)
+
+    def _same_type(self, like: Any, out: np.ndarray) -> Any:
+        if out.dtype == like.data.dtype:
+            return Handle(out, like.dtype)
+        if out.dtype == np.bool_:  # a comparison
+            return Handle(out, tl.int1)
+        return Handle(out.astype(like.data.dtype), like.dtype)
 
     def unary_op(self, arg: Any, op: Callable) -> Any:
         if not is_bfloat16(arg):
             return super().unary_op(arg, op)
-        return _narrow(super().unary_op(_wide(arg), op))
+        return narrowed(super().unary_op(wide(arg), op))
 
     def ternary_op(self, lhs: Any, rhs: Any, other: Any, op: Callable) -> Any:
         if op is np.where or not is_bfloat16(lhs):  # a select moves bits, whatever they mean
-            return super().ternary_op(lhs, rhs, other, op)
-        return _narrow(super().ternary_op(_wide(lhs), _wide(rhs), _wide(other), op))
+            return self._same_type(other, op(lhs.data, rhs.data, other.data))
+        return narrowed(Handle(op(*(widen(x.data) for x in (lhs, rhs, other))), tl.float32))
 
     def create_fma(self, x: Any, y: Any, z: Any) -> Any:
         if not is_bfloat16(x):
             return super().create_fma(x, y, z)
-        return _narrow(super().create_fma(_wide(x), _wide(y), _wide(z)))
+        return narrowed(super().create_fma(wide(x), wide(y), wide(z)))
 
     def create_dot(self, a: Any, b: Any, d: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().create_dot(_wide(a), _wide(b), d, *args, **kwargs)
+        if a.data.dtype == np.int8:  # exact in float64, which has a fast product
+            product = np.matmul(a.data, b.data, dtype=np.float64)
+            return Handle(product.astype(np.int32) + d.data, d.dtype)
+        return super().create_dot(wide(a), wide(b), d, *args, **kwargs)
 
     def cast_impl(self, src: Any, dst_type: Any) -> Any:
-        source, target = src.dtype.scalar, dst_type.scalar
-        if target == tl.bfloat16 and source != tl.bfloat16:
-            return Handle(narrow(src.data.astype(np.float32)), tl.bfloat16)
-        if is_bfloat16(src):
-            return _wide(src) if target == tl.float32 else super().cast_impl(_wide(src), dst_type)
-        return super().cast_impl(src, dst_type)
+        target = dst_type.scalar
+        if target.name == src.dtype.name:
+            return src
+        values = wide(src).data
+        if target.name == "bf16":
+            return Handle(narrow(values.astype(np.float32)), target)
+        if float8.is_float8(target):
+            return Handle(float8.encode(values, target.name), target)
+        return Handle(values.astype(numpy_dtype(target)), target)
 
-    def create_fp_to_fp(self, src: Any, dst_type: Any, *args: Any, **kwargs: Any) -> Any:
-        if dst_type.scalar == tl.bfloat16 or is_bfloat16(src):
-            return self.cast_impl(src, dst_type)
-        return super().create_fp_to_fp(src, dst_type, *args, **kwargs)
-
-
-def _with_bfloat16(base: type) -> type:
-    """A reduction or scan class that widens bfloat16 where the stock one uses NumPy on the bits.
-
-    A combine function of the learner's own runs element by element through the builder, which
-    is right already.
-    """
-    stock = {
-        getattr(tl.standard, name)
-        for name in ("_elementwise_max", "_elementwise_min", "_sum_combine", "_prod_combine",
-                     "_argmax_combine_tie_break_left", "_argmin_combine_tie_break_left")
-        if hasattr(tl.standard, name)
-    }  # fmt: skip
-
-    def wide(arg: Any) -> Any:
-        if not is_bfloat16(arg.handle):
-            return arg
-        shape = [int(size) for size in arg.handle.data.shape]
-        return tl.core.tensor(_wide(arg.handle), tl.block_type(tl.float32, shape))
-
-    def narrow_again(arg: Any) -> Any:
-        if arg.handle.dtype.scalar != tl.float32:
-            return arg  # an index
-        type_ = tl.bfloat16
-        if arg.type.is_block():
-            type_ = tl.block_type(tl.bfloat16, [int(size) for size in arg.shape])
-        return tl.core.tensor(_narrow(arg.handle), type_)
-
-    class Mended(base):
-        def apply_impl(self, input: Any) -> Any:
-            if self.combine_fn not in stock or not is_bfloat16(input[0].handle):
-                return super().apply_impl(input)
-            result = super().apply_impl(tuple(wide(arg) for arg in input))
-            if isinstance(result, (tuple, list)):
-                return type(result)(narrow_again(arg) for arg in result)
-            return narrow_again(result)
-
-    Mended.__name__ = base.__name__
-    return Mended
-
-
-ReduceOps = _with_bfloat16(interpreter.ReduceOps)
-ScanOps = _with_bfloat16(interpreter.ScanOps)
+    def create_fp_to_fp(self, src: Any, dst_type: Any, rounding_mode: Any = None) -> Any:
+        if rounding_mode == ir.ROUNDING_MODE.RTZ and not float8.is_float8(dst_type.scalar):
+            return Handle(toward_zero(wide(src).data, dst_type.scalar), dst_type.scalar)
+        return self.cast_impl(src, dst_type)

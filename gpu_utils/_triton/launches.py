@@ -67,21 +67,36 @@ def _sizes(name: str, grid: Any) -> tuple[int, int, int]:
     return x, y, z
 
 
+def _first(tuner: Autotuner, args: tuple, kwargs: dict) -> Any:
+    """The configuration that stands for all, since nothing can be timed here."""
+    named = dict(zip(tuner.arg_names, args, strict=False))
+    configs = list(tuner.configs)
+    if tuner.early_config_prune is not None:
+        configs = tuner.early_config_prune(configs, named, **kwargs)
+    if not configs:
+        raise ValueError(f"{tuner.base_fn.__name__}'s autotuner prunes all its configurations")
+    if configs[0].pre_hook is not None:
+        configs[0].pre_hook({**named, **kwargs, **configs[0].all_kwargs()})
+    return configs[0]
+
+
 @contextlib.contextmanager
 def intercept(handler: Callable[[Launch], Any]) -> Iterator[None]:
     """While active, each launch in this process is given to `handler` and does not run.
 
-    Compilation by Triton itself (`warmup`) goes on as before.
+    Compilation by Triton itself (`warmup`) goes on as before. An autotuned kernel is launched
+    with the first of its configurations that its own pruning leaves.
     """
     original, tuned = JITFunction.run, Autotuner.run
 
     def run_first(self: Autotuner, *args: Any, **kwargs: Any) -> Any:
-        # Nothing can be timed here, so the first configuration stands for all.
-        return self.fn.run(*args, **kwargs, **self.configs[0].all_kwargs())
+        return self.fn.run(*args, **kwargs, **_first(self, args, kwargs).all_kwargs())
 
     def run(self: JITFunction, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any:
         if warmup:
             return original(self, *args, grid=grid, warmup=warmup, **kwargs)
+        for hook in self.pre_run_hooks:
+            hook(*args, **kwargs)
         return handler(_normalise(self, grid, args, kwargs))
 
     JITFunction.run, Autotuner.run = run, run_first

@@ -12,30 +12,59 @@ from weakref import WeakKeyDictionary
 import triton.language as tl
 from triton.runtime import interpreter
 
-from gpu_utils._triton.frames import HIDDEN, kernel_line, short_name
+from gpu_utils._triton import libraries
+from gpu_utils._triton.frames import COMPILED_SITES, HIDDEN, kernel_line, short_name
 
 
 class _Rewriter(ast.NodeTransformer):
     """Python's meaning made the compiler's.
 
-    `x = 3` makes a tensor, so that `x` is one when it is loop-carried. `and`, `or` and `not` act
-    on each lane of a block, where Python would ask for the truth of the whole.
+    `x = 3` makes a tensor, so that `x` is one when it is loop-carried. `and`, `or`, `not` and
+    `a < b < c` act on each lane of a block, where Python would ask for the truth of the whole.
+    A loop's variable, a constant and a literal have a tensor's `to` and `dtype`.
     """
 
-    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+    def __init__(self) -> None:
+        self.chained = 0
+
+    def visit_BoolOp(self, node: ast.BoolOp, lazy: bool = True) -> ast.expr:
         self.generic_visit(node)
         result = node.values[0]
         name = "logical_and" if isinstance(node.op, ast.And) else "logical_or"
         empty = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
         for value in node.values[1:]:  # the right side is a function: Python may not need it
-            later = ast.Lambda(args=empty, body=value)
-            result = _call("interpreter_logic", ast.Constant(name), result, later)
+            right = ast.Lambda(args=empty, body=value) if lazy else value
+            result = _call("interpreter_logic", ast.Constant(name), result, right)
         return result
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         self.generic_visit(node)
         if isinstance(node.op, ast.Not):
             return _call("interpreter_logic", ast.Constant("logical_not"), node.operand)
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        if len(node.ops) == 1:
+            self.generic_visit(node)
+            return node
+        # Each operand in the middle is named where it is first needed: it is evaluated once.
+        pairs: list[ast.expr] = []
+        left = node.left
+        for position, (op, right) in enumerate(zip(node.ops, node.comparators, strict=True)):
+            later = right
+            if position < len(node.ops) - 1:
+                self.chained += 1
+                name = f"interpreter_operand_{self.chained}"
+                right = ast.NamedExpr(ast.Name(name, ast.Store()), right)
+                later = ast.Name(name, ast.Load())
+            pairs.append(ast.Compare(left, [op], [right]))
+            left = later
+        return self.visit_BoolOp(ast.BoolOp(ast.And(), pairs), lazy=False)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        self.generic_visit(node)
+        if node.attr in _OF_NUMBERS and isinstance(node.ctx, ast.Load):
+            return _call("interpreter_attribute", node.value, ast.Constant(node.attr))
         return node
 
     def visit_Assign(self, node: ast.Assign) -> ast.Assign:
@@ -50,12 +79,29 @@ def _call(name: str, *args: ast.expr) -> ast.Call:
     return ast.Call(func=ast.Name(id=name, ctx=ast.Load()), args=list(args), keywords=[])
 
 
-def _logic(name: str, left: Any, right: Callable[[], Any] | None = None) -> Any:
+def _logic(name: str, left: Any, right: Any = None) -> Any:
+    """`and`, `or` and `not`; the right side may be a function, if Python may not need it."""
     if isinstance(left, tl.tensor):
-        return getattr(left, name)(*([] if right is None else [right()]))
+        if right is None:
+            return left.__not__()
+        return getattr(left, name)(right() if isinstance(right, types.FunctionType) else right)
     if right is None:
         return not left
-    return (left and right()) if name == "logical_and" else (left or right())
+    if bool(left) is (name == "logical_or"):
+        return left
+    return right() if isinstance(right, types.FunctionType) else right
+
+
+# What a compiled kernel's numbers have and Python's have not.
+_OF_NUMBERS = ("to", "cast", "dtype", "value")
+
+
+def _attribute(owner: Any, name: str) -> Any:
+    if isinstance(owner, (bool, int, float)):
+        if name == "value":  # of a constant, which the interpreter has unwrapped already
+            return owner
+        owner = interpreter.interpreter_semantic.to_tensor(owner)
+    return getattr(owner, name)
 
 
 def truth(value: Any) -> bool:
@@ -69,7 +115,16 @@ def truth(value: Any) -> bool:
             f"{short_name(file)}:{line}: a block of {data.size} values is neither true nor false; "
             "give loads and stores a mask, choose with tl.where, join conditions with &"
         )
-    return bool(data.item())
+    return bool(value.handle.item())
+
+
+def _note_sites(file: str, tree: ast.AST) -> None:
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call):
+            visited: list[ast.expr | ast.keyword] = [call.func, *call.keywords, *call.args]
+            last = visited[-1].value if isinstance(visited[-1], ast.Starred) else visited[-1]
+            extent = call.lineno, call.end_lineno, call.col_offset, call.end_col_offset
+            COMPILED_SITES[file, extent] = last.lineno, last.col_offset
 
 
 _rewritten: WeakKeyDictionary[Callable, types.CodeType] = WeakKeyDictionary()
@@ -84,8 +139,10 @@ def _code(fn: Callable) -> types.CodeType:
         definition = tree.body[0]
         assert isinstance(definition, ast.FunctionDef)
         definition.decorator_list = []
+        file = inspect.getsourcefile(fn) or "<kernel>"
+        _note_sites(file, tree)
         tree = ast.fix_missing_locations(_Rewriter().visit(tree))
-        _rewritten[fn] = compile(tree, inspect.getsourcefile(fn) or "<kernel>", "exec")
+        _rewritten[fn] = compile(tree, file, "exec")
     return _rewritten[fn]
 
 
@@ -96,7 +153,9 @@ def python_function(fn: Callable) -> Callable:
     ours = {
         "interpreter_semantic": interpreter.interpreter_semantic,
         "interpreter_logic": _logic,
+        "interpreter_attribute": _attribute,
     }
-    scope = {**fn.__globals__, **closure, **ours}
+    names = {**fn.__globals__, **closure}
+    scope = {name: libraries.localised(value) for name, value in names.items()} | ours
     exec(_code(fn), scope)
     return scope[fn.__name__]

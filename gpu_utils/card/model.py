@@ -146,6 +146,7 @@ def _traffic(fields: dict[str, Any]) -> Traffic:
     fields["launches"] = tuple(LaunchTraffic(**launch) for launch in fields["launches"])
     fields["by_tensor"] = {k: TensorTraffic(**row) for k, row in fields["by_tensor"].items()}
     fields["by_line"] = {k: LineTraffic(**row) for k, row in fields["by_line"].items()}
+    fields["written_inputs"] = tuple(fields.get("written_inputs", ()))
     return Traffic(**fields)
 
 

@@ -1,8 +1,9 @@
 """Watch the torch operations around the kernels, so that nothing hides in the launcher."""
 
+import contextlib
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from gpu_utils._triton.frames import short_name
 from gpu_utils.traffic.result import EagerOp
+from gpu_utils.traffic.storage import storage_key
 
 _FILLS = ("zeros", "ones", "full", "fill", "zero", "arange", "eye", "scalar_tensor")
 _COPIES = ("clone", "copy", "_to_copy", "contiguous", "cat", "stack", "constant_pad_nd", "repeat")
@@ -43,6 +45,8 @@ def _kind(name: str) -> str:
 
 def poison(tensor: torch.Tensor) -> None:
     """Fill fresh memory with NaN (or a conspicuous integer), so that nobody relies on zeros."""
+    if tensor.is_meta:
+        return
     if tensor.is_floating_point() or tensor.is_complex():
         tensor.fill_(float("nan"))
     elif tensor.dtype is not torch.bool:
@@ -54,8 +58,10 @@ class EagerWatch(TorchDispatchMode):
 
     Args:
         on_allocate: called with each uninitialised tensor.
-        on_free: called with the real address of each allocation that ends.
+        on_free: called with the `storage_key` of each allocation that ends.
         on_write: called with each tensor that an operation wrote.
+        on_op: called with each operation's name, the tensors that it read and wrote, and what it
+            returned.
     """
 
     def __init__(
@@ -63,12 +69,24 @@ class EagerWatch(TorchDispatchMode):
         on_allocate: Callable[[torch.Tensor], object],
         on_free: Callable[[int], None],
         on_write: Callable[[torch.Tensor], None],
+        on_op: Callable[[str, list, list, object], None],
     ) -> None:
         super().__init__()
         self.ops: list[EagerOp] = []
         self.peak_bytes = 0
         self._live: dict[int, int] = {}
+        self._paused = False
         self._on_allocate, self._on_free, self._on_write = on_allocate, on_free, on_write
+        self._on_op = on_op
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """What torch does in here is not the launcher's."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -80,13 +98,13 @@ class EagerWatch(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
+        if self._paused:
+            return result
         name = func.overloadpacket.__name__
         inputs = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
         outputs = [x for x in tree_leaves(result) if isinstance(x, torch.Tensor)]
-        if any(x.device.type == "meta" for x in outputs + inputs):
-            return result
-        known = {x.untyped_storage().data_ptr() for x in inputs}
-        fresh = [x for x in outputs if x.untyped_storage().data_ptr() not in known]
+        known = {storage_key(x) for x in inputs}
+        fresh = [x for x in outputs if storage_key(x) not in known]
         for tensor in fresh:
             self._follow(tensor)
         if name.startswith(("empty", "new_empty")):
@@ -94,11 +112,11 @@ class EagerWatch(TorchDispatchMode):
                 poison(tensor)
                 self._on_allocate(tensor)
         elif not (func.is_view or name in _FREE):
-            self._record(name, func, args, kwargs, inputs, fresh)
+            self._record(name, func, args, kwargs, inputs, fresh, result)
         return result
 
     def _record(
-        self, name: str, func: Any, args: Any, kwargs: Any, inputs: list, fresh: list
+        self, name: str, func: Any, args: Any, kwargs: Any, inputs: list, fresh: list, result: Any
     ) -> None:
         written = list(fresh)
         for position, argument in enumerate(func._schema.arguments):
@@ -111,6 +129,7 @@ class EagerWatch(TorchDispatchMode):
         read = [x for x in inputs if kind != "fill" and not any(x is w for w in blind)]
         for tensor in written:
             self._on_write(tensor)
+        self._on_op(name, read, written, result)
         self.ops.append(
             EagerOp(
                 f"aten.{name}",
@@ -122,14 +141,13 @@ class EagerWatch(TorchDispatchMode):
         )
 
     def _follow(self, tensor: torch.Tensor) -> None:
-        storage = tensor.untyped_storage()
-        address, nbytes = storage.data_ptr(), storage.nbytes()
-        if not nbytes or address in self._live:
+        storage, key = tensor.untyped_storage(), storage_key(tensor)
+        if key in self._live:
             return
-        self._live[address] = nbytes
+        self._live[key] = storage.nbytes()
         self.peak_bytes = max(self.peak_bytes, sum(self._live.values()))
-        weakref.finalize(storage, self._freed, address)
+        weakref.finalize(storage, self._freed, key)
 
-    def _freed(self, address: int) -> None:
-        self._live.pop(address, None)
-        self._on_free(address)
+    def _freed(self, key: int) -> None:
+        self._live.pop(key, None)
+        self._on_free(key)

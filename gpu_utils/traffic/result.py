@@ -12,6 +12,7 @@ class OutOfBounds(IndexError):
 class TensorTraffic:
     """One tensor's share. Bytes are those that unmasked lanes asked for.
 
+    An atomic operation reads and writes: its bytes are among both, and `atomics` counts its lanes.
     `unwritten_bytes` is what of the tensor's own elements nobody ever wrote; it is counted only
     for tensors that were allocated uninitialised inside the launcher, and is 0 for all others.
     `foreign_bytes` is what changed after the last kernel or torch operation that wrote it: NumPy,
@@ -26,6 +27,7 @@ class TensorTraffic:
     unique_store_bytes: int = 0
     unwritten_bytes: int = 0
     foreign_bytes: int = 0
+    atomics: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,13 +74,19 @@ class Traffic:
     Attributes:
         load_bytes, store_bytes: what the kernels' unmasked lanes asked for.
         unique_load_bytes, unique_store_bytes: what of that is distinct.
-        flops: floating-point operations executed, masked lanes included; an FMA is 2.
+        flops: floating-point additions, subtractions, multiplications and divisions executed,
+            masked lanes included; an FMA is 2. A sum or a scan of n elements is n - 1.
         dots, dot_flops: `tl.dot`s executed, and their share of `flops`.
         eager_ops: torch operations around the kernels, in order.
         peak_bytes: most bytes that the callable's own allocations held at once.
         by_tensor: keyed by the callable's parameter names, `out` (or `out[0]`, ...) for what it
             returns, and the kernel's parameter names for temporaries.
         by_line: keyed by "file.py:12".
+        special_ops: exp, log, sin, sqrt, rsqrt, tanh, erf and their kind executed, masked lanes
+            included; another unit computes them, so they are not among `flops`.
+        atomics: atomic operations on one element each, those of inactive lanes left out.
+        written_inputs: parameters of the callable into whose memory a kernel or a torch
+            operation wrote.
         result: what the callable returned.
     """
 
@@ -94,6 +102,9 @@ class Traffic:
     launches: tuple[LaunchTraffic, ...]
     by_tensor: dict[str, TensorTraffic]
     by_line: dict[str, LineTraffic]
+    special_ops: int = 0
+    atomics: int = 0
+    written_inputs: tuple[str, ...] = ()
     result: Any = dataclasses.field(repr=False, compare=False, default=None)
 
     @property
@@ -125,7 +136,8 @@ class Traffic:
             f"{'all':<12}{self.load_bytes:>12,}{self.store_bytes:>12,}{self.unique_bytes:>12,}"
         )
         launched = ", ".join(f"{x.kernel} x {x.programs}" for x in self.launches) or "none"
-        rows.append(f"kernels and programs: {launched}; {self.flops:,} FLOP")
+        special = f", {self.special_ops:,} special functions" if self.special_ops else ""
+        rows.append(f"kernels and programs: {launched}; {self.flops:,} FLOP{special}")
         rows += [
             f"eager {op.name}: {op.read_bytes:,} read, {op.written_bytes:,} written"
             for op in self.eager_ops
