@@ -54,7 +54,7 @@ def kernel_site() -> tuple[str, int, int]:
 
 # File and extent of a call -> where the compiler says that it is: where its last argument begins,
 # since that is what the compiler visited last. `rewrite` fills it.
-COMPILED_SITES: dict[tuple[str, Extent], tuple[int, int]] = {}
+places_of_calls: dict[tuple[str, Extent], tuple[int, int]] = {}
 
 
 def compiled_sites() -> tuple[tuple[int, int], ...]:
@@ -67,7 +67,7 @@ def compiled_sites() -> tuple[tuple[int, int], ...]:
     while frame is not None:
         extent = _extent(frame)
         key = frame.f_code.co_filename, extent
-        sites.append(COMPILED_SITES.get(key, (extent[0], extent[2])))
+        sites.append(places_of_calls.get(key, (extent[0], extent[2])))
         frame = _kernel_frame(frame.f_back)
     return tuple(sites)
 

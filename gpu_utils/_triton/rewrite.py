@@ -13,7 +13,7 @@ import triton.language as tl
 from triton.runtime import interpreter
 
 from gpu_utils._triton import libraries
-from gpu_utils._triton.frames import COMPILED_SITES, HIDDEN, kernel_line, short_name
+from gpu_utils._triton.frames import HIDDEN, kernel_line, places_of_calls, short_name
 
 
 class _Rewriter(ast.NodeTransformer):
@@ -124,7 +124,7 @@ def _note_sites(file: str, tree: ast.AST) -> None:
             visited: list[ast.expr | ast.keyword] = [call.func, *call.keywords, *call.args]
             last = visited[-1].value if isinstance(visited[-1], ast.Starred) else visited[-1]
             extent = call.lineno, call.end_lineno, call.col_offset, call.end_col_offset
-            COMPILED_SITES[file, extent] = last.lineno, last.col_offset
+            places_of_calls[file, extent] = last.lineno, last.col_offset
 
 
 _rewritten: WeakKeyDictionary[Callable, types.CodeType] = WeakKeyDictionary()
