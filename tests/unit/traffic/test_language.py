@@ -1,4 +1,4 @@
-"""The language as kernels in the wild use it: each piece equals PyTorch, and counts what it should."""
+"""The language as kernels in the wild use it: each piece equals PyTorch and counts right."""
 
 import pytest
 import torch
