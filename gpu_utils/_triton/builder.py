@@ -195,7 +195,10 @@ class Builder(BFloat16Builder):
 
     def binary_op(self, lhs: Any, rhs: Any, op: Callable) -> Any:
         self.note(op, lhs.dtype, lhs.data.size)
-        return self._bool(lhs, rhs, op) or super().binary_op(lhs, rhs, op)
+        if op in _FLOPS and lhs.data.dtype == np.bool_:  # one-bit integers wrap, NumPy's do not
+            out = op(lhs.data.astype(np.int8), rhs.data.astype(np.int8)) & 1
+            return Handle(out.astype(np.bool_), lhs.dtype)
+        return super().binary_op(lhs, rhs, op)
 
     def note(self, op: Callable, dtype: Any, count: int) -> None:
         """Count an operation on elements of a type, if it is one of those that are counted."""
@@ -203,13 +206,6 @@ class Builder(BFloat16Builder):
             self.arithmetic(count)
         elif op in _SPECIAL:
             self.special(count)
-
-    def _bool(self, lhs: Any, rhs: Any, op: Callable) -> Any:
-        """Sums of one-bit integers, which wrap where NumPy's saturate."""
-        if op not in _FLOPS or lhs.data.dtype != np.bool_:
-            return None
-        out = op(lhs.data.astype(np.int8), rhs.data.astype(np.int8)) & 1
-        return Handle(out.astype(np.bool_), lhs.dtype)
 
     def unary_op(self, arg: Any, op: Callable) -> Any:
         self.note(op, arg.dtype, arg.data.size)

@@ -9,8 +9,9 @@ never a segmentation fault. And what Triton's interpreter gets wrong is mended (
 """
 
 import contextlib
+import random
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -108,19 +109,27 @@ def _interpreting(builder: Builder, combining: Any) -> Iterator[None]:
             setattr(interpreter, name, value)
 
 
-def _programs(grid: tuple[int, int, int]) -> Iterator[tuple[int, int, int]]:
-    """The grid's programs as a GPU numbers them: x runs fastest."""
-    x, y, z = (range(size) for size in grid)
-    return ((i, j, k) for k in z for j in y for i in x)
+def _programs(grid: tuple[int, int, int], sample: int | None) -> Iterator[tuple[int, int, int]]:
+    """The grid's programs as a GPU numbers them, x fastest; or the first, the last, some others."""
+    x, y, z = grid
+    total = x * y * z
+    numbers: Iterable[int] = range(total)
+    if sample is not None and sample < total:
+        others = random.SystemRandom().sample(range(1, total - 1), max(0, sample - 2))
+        numbers = sorted({0, total - 1, *others})
+    return ((i % x, i // x % y, i // (x * y)) for i in numbers)
 
 
-def interpret(launch: Launch, memory: Memory, addresses_only: bool = False) -> None:
+def interpret(
+    launch: Launch, memory: Memory, addresses_only: bool = False, sample: int | None = None
+) -> None:
     """Run every program of a launch, one after another, in grid order.
 
     Args:
         launch: what was caught.
         memory: what its tensors are.
         addresses_only: do no arithmetic on values that `memory` does not give.
+        sample: run so many programs: the first, the last, and others drawn at random.
 
     Raises:
         NeedsData: with `addresses_only`, an address or a branch depends on such a value.
@@ -141,7 +150,7 @@ def interpret(launch: Launch, memory: Memory, addresses_only: bool = False) -> N
         }
         fn = rewrite.python_function(launch.kernel.fn)
         builder.set_grid_dim(*launch.grid)
-        for program in _programs(launch.grid):
+        for program in _programs(launch.grid, sample):
             builder.set_grid_idx(*program)
             memory.enter(program)
             fn(**arguments)

@@ -13,7 +13,7 @@ import triton.language as tl
 from triton.runtime import interpreter
 
 from gpu_utils._triton import libraries
-from gpu_utils._triton.frames import HIDDEN, kernel_line, places_of_calls, short_name
+from gpu_utils._triton.frames import HIDDEN, places_of_calls, where
 
 
 class _Rewriter(ast.NodeTransformer):
@@ -106,13 +106,12 @@ def _attribute(owner: Any, name: str) -> Any:
 
 def truth(value: Any) -> bool:
     """The truth of a number; a block has none, and a compiler refuses to make one up."""
-    data = value.handle.data
-    if data.size != 1:
-        if sys._getframe(1).f_code.co_filename.startswith(HIDDEN):
-            return True  # Triton's own code asks so whether there is a mask at all
-        file, line = kernel_line()
+    asking = sys._getframe(1)
+    if asking.f_code.co_filename.startswith(HIDDEN) and "interpreter_logic" not in asking.f_globals:
+        return True  # Triton's own code asks whether there is a tensor at all
+    if value.handle.data.size != 1:
         raise TypeError(
-            f"{short_name(file)}:{line}: a block of {data.size} values is neither true nor false; "
+            f"{where()}: a block of {value.handle.data.size} values is neither true nor false; "
             "give loads and stores a mask, choose with tl.where, join conditions with &"
         )
     return bool(value.handle.item())

@@ -179,6 +179,36 @@ def fresh(fn: Callable, reference: Callable, *args: Any) -> None:
     )
 
 
+def at_size(fn: Callable, reference: Callable, *args: Any) -> Traffic:
+    """Three programs of the launch at production size are right; the rest is taken on trust.
+
+    What only a large launch does (another branch, offsets beyond 32 bits, a grid of its own) is
+    compiled by `compiled`, and run here.
+
+    Args:
+        fn, args: the launcher and CPU arguments of production size, without NaN.
+        reference: made for such arguments in reasonable time.
+    """
+    try:
+        moved = traffic.count(fn, *args, sample=3)
+    except OutOfBounds as error:
+        raise AssertionError(f"with {_label(args)}: {error}") from None
+    oracle, narrow = reference(*tolerance.widened(args)), reference(*args)
+    out = _as_promised(fn, args, moved.result, narrow)
+    wrote = ~out.isnan()  # memory that no program wrote is NaN
+    stored = sum(t.unique_store_bytes for n, t in moved.by_tensor.items() if n == "out")
+    assert wrote.any() and int(wrote.sum()) * out.element_size() == stored, (
+        f"with {_label(args)}: of {stored // out.element_size()} elements that three programs of "
+        f"{_name(fn)} stored, {int(wrote.sum())} are numbers"
+    )
+    found = tolerance.close(out[wrote], narrow[wrote], oracle[wrote])
+    assert not found, (
+        f"{_name(fn)} is right on small tensors, and in three programs of its launch on "
+        f"{_label(args)} it is not: {found}"
+    )
+    return moved
+
+
 def _agrees(
     fn: Callable, args: Sequence[Any], found: tolerance.Disagreement | None, how: str
 ) -> None:
@@ -234,7 +264,7 @@ def compiled(
             must be those that are compiled.
 
     Returns:
-        target -> one Artifact a launch, the launch with the most programs first.
+        target -> one Artifact a launch, the launch that moves most first.
     """
     launches = _launches(fn, args)
     known = {launch.kernel for launch in codegen.capture(fn, *checked)}
@@ -243,7 +273,7 @@ def compiled(
         f"{_name(fn)} launches {strangers[0]} on {_label(args)} and another kernel on "
         f"{_label(checked)}: what is compiled must be what was checked"
     )
-    order = sorted(range(len(launches)), key=lambda index: -launches[index].programs)
+    order = _by_bytes(fn, args, launches)
     try:
         built = codegen.compile(fn, *args, target=list(targets))
     except codegen.CompileError as error:
@@ -271,6 +301,18 @@ def _launches(fn: Callable, args: Sequence[Any]) -> list:
     return launches
 
 
+def _by_bytes(fn: Callable, args: Sequence[Any], launches: Sequence[Launch]) -> list[int]:
+    """The launches' positions, the one that moves most first: no decoy stands for the main one."""
+    if len(launches) == 1:
+        return [0]
+    sampled = traffic.count(fn, *args, addresses_only=True, sample=3).launches
+    moved = [
+        (part.load_bytes + part.store_bytes) * launch.programs / min(3, launch.programs)
+        for part, launch in zip(sampled, launches, strict=True)
+    ]
+    return sorted(range(len(launches)), key=lambda index: -moved[index])
+
+
 def _told(launch: Any) -> tuple:
     """A launch without its tensors."""
     plain = {k: v for k, v in launch.arguments.items() if not isinstance(v, torch.Tensor)}
@@ -281,7 +323,7 @@ def wide(built: dict[str, list], bits: int = 128, *, only: bool = False) -> list
     """The main launch has loads and stores of `bits` on every target; one evidence line a target.
 
     Args:
-        built: from `compiled`; the main launch is the one with the most programs.
+        built: from `compiled`; the main launch is the one that moves most.
         bits: the width that is asked for.
         only: no narrower load or store may stand beside them.
     """

@@ -98,7 +98,13 @@ def _by_line(memory: CountingMemory) -> dict[str, LineTraffic]:
     return table
 
 
-def count(fn: Callable, *args: Any, addresses_only: bool = False, **kwargs: Any) -> Traffic:
+def count(
+    fn: Callable,
+    *args: Any,
+    addresses_only: bool = False,
+    sample: int | None = None,
+    **kwargs: Any,
+) -> Traffic:
     """Run `fn(*args, **kwargs)` with its Triton kernels interpreted, and count.
 
     The tensors are CPU tensors and hold what the kernels computed afterwards. Every pointer is
@@ -107,12 +113,15 @@ def count(fn: Callable, *args: Any, addresses_only: bool = False, **kwargs: Any)
 
     Args:
         fn: any callable; the kernels it launches are plain `@triton.jit` functions.
-        *args, **kwargs: all passed on to `fn`, but for the keyword that follows. A function
-            with a parameter of that name is refused: wrap it.
+        *args, **kwargs: all passed on to `fn`, but for the keywords that follow. A function
+            with a parameter of such a name is refused: wrap it.
         addresses_only: walk the addresses and do no arithmetic on what was loaded. Bytes and
             operations are counted as ever, in seconds for production sizes, and tensors may be
             on the meta device; results hold nothing. Integers that lead to addresses are loaded
             from tensors that have data.
+        sample: run only so many programs of each launch, at least two: the first, the last, and
+            others drawn at random. A look at a launch that is too large to walk; what is counted
+            is these programs' share.
 
     Returns:
         A `Traffic`; its `result` is what `fn` returned.
@@ -123,8 +132,12 @@ def count(fn: Callable, *args: Any, addresses_only: bool = False, **kwargs: Any)
         OutOfBounds: an access outside its tensor, with line, program, lane and element.
         ValueError: a tensor that is not on the CPU, or a misaligned access.
     """
-    keep(fn, "count", "addresses_only")
-    return run(fn, args, kwargs, addresses_only=addresses_only)
+    keep(fn, "count", "addresses_only", "sample")
+    if sample is not None and sample < 2:
+        raise ValueError(
+            f"sample is the first program, the last, and more: 2 at least, not {sample}"
+        )
+    return run(fn, args, kwargs, addresses_only=addresses_only, sample=sample)
 
 
 def run(
@@ -133,6 +146,7 @@ def run(
     kwargs: dict[str, Any],
     observers: Sequence[Observer] = (),
     addresses_only: bool = False,
+    sample: int | None = None,
 ) -> Traffic:
     """What `count` does, for a lens that also watches each access (see `stream`)."""
     progress = Progress()
@@ -146,10 +160,10 @@ def run(
     launches: list[LaunchTraffic] = []
 
     def handle(launch: Launch) -> None:
-        progress.begin(launch.name, launch.programs)
+        progress.begin(launch.name, sample or launch.programs)
         before = memory.load_bytes, memory.store_bytes, memory.flops
         with watch.paused(), memory.reachable(launch):
-            interpret(launch, memory, addresses_only)
+            interpret(launch, memory, addresses_only, sample)
         after = memory.load_bytes, memory.store_bytes, memory.flops
         moved = (new - old for new, old in zip(after, before, strict=True))
         launches.append(LaunchTraffic(launch.name, launch.programs, *moved))

@@ -9,7 +9,7 @@ _PAUSE_S = 0.5  # between lines
 
 
 class Progress:
-    """Shows the program that runs, once a count takes long, and takes the line away at its end.
+    """Shows how many programs ran, once a count takes long, and takes the line away at its end.
 
     A terminal gets a line that it overwrites. A notebook gets one only if somebody could answer
     it: a notebook that is executed by a program, to be saved or compared, stays as it is.
@@ -35,7 +35,7 @@ class Progress:
             if self._line is not None:
                 left_s = (now - self._began) / self._done * (self._total - self._done)
                 self._line.write(
-                    f"{self._label}: program {self._done:,} of {self._total:,}, "
+                    f"{self._label}: {self._done:,} of {self._total:,} programs, "
                     f"about {left_s:.0f} s to go"
                 )
         self._done += 1

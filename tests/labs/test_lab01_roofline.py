@@ -241,7 +241,7 @@ def test_intensity_calculates_what_it_should(lab, evidence):
 
 
 @rung("b", "native")
-def test_intensity_keeps_its_arithmetic(lab, evidence):
+def test_intensity_keeps_its_arithmetic(lab, reference, evidence):
     # With a = 1 and b = 0 a compiler that knows the two has nothing left to do; with a and b at
     # run time it must do all of it. By hand for sm_90: a block of 1024 over 4 warps of 32 threads
     # is 8 elements a thread, so the code holds 37 x 8 = 296 FFMA. gfx942 has 64 threads a warp:
@@ -250,6 +250,7 @@ def test_intensity_keeps_its_arithmetic(lab, evidence):
     # holds no multiple of 37. The elements are read off the loads of the same code, so any
     # block size will do; code in two versions, with a mask and without, loads twice as many and
     # may share one chain, so they need only be a multiple.
+    rungs.at_size(lab.intensity, reference.intensity_reference, values(PRODUCTION), 3, 0.9, 0.1)
     x = torch.empty(PRODUCTION, device="meta")
     small = (torch.ones(4099), CHAIN, 1.0, 0.0)
     built = rungs.compiled(lab.intensity, x, CHAIN, 1.0, 0.0, targets=TARGETS, checked=small)
