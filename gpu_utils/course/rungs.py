@@ -197,7 +197,7 @@ def at_size(fn: Callable, reference: Callable, *args: Any) -> Traffic:
     out = _as_promised(fn, args, moved.result, narrow)
     wrote = ~out.isnan()  # memory that no program wrote is NaN
     stored = sum(t.unique_store_bytes for n, t in moved.by_tensor.items() if n == "out")
-    assert wrote.any() and int(wrote.sum()) * out.element_size() == stored, (
+    assert int(wrote.sum()) * out.element_size() == stored > 0, (
         f"with {_label(args)}: of {stored // out.element_size()} elements that three programs of "
         f"{_name(fn)} stored, {int(wrote.sum())} are numbers"
     )
