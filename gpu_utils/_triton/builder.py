@@ -231,6 +231,14 @@ class Builder(BFloat16Builder):
         self.arithmetic(2 * d.data.size * a.data.shape[-1], dot=True)
         return super().create_dot(a, b, d, *args, **kwargs)
 
+    def create_dot_scaled(
+        self, lhs: Any, lhs_scale: Any, lhs_format: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        out = super().create_dot_scaled(lhs, lhs_scale, lhs_format, *args, **kwargs)
+        packed = 2 if lhs_format.name == "E2M1" else 1  # two four-bit numbers in a byte
+        self.arithmetic(2 * out.data.size * lhs.data.shape[-1] * packed, dot=True)
+        return out
+
     def create_rsqrt(self, arg: Any) -> Any:
         self.special(arg.data.size)
         return Handle(1 / np.sqrt(arg.data), arg.dtype)

@@ -10,7 +10,9 @@ from typing import Any
 
 import triton.language as tl
 from triton.language.semantic import TritonSemantic
+from triton.runtime.interpreter import InterpreterBuilder
 
+from gpu_utils._triton.frames import where
 from gpu_utils._triton.values import sizes
 
 _Shape = tuple[int, ...]
@@ -67,6 +69,14 @@ class Semantic(TritonSemantic):
         return super().binary_op_type_checking_impl(
             lhs, rhs, allow_lhs_ptr, allow_rhs_ptr, arithmetic_check, div_or_mod
         )
+
+    def dot_scaled(self, *args: Any, **kwargs: Any) -> Any:
+        if not hasattr(InterpreterBuilder, "create_dot_scaled"):
+            raise NotImplementedError(
+                f"{where()}: Triton's interpreter has tl.dot_scaled from 3.8 on: count with a "
+                "newer Triton, or compile the kernel without counting it"
+            )
+        return super().dot_scaled(*args, **kwargs)
 
     def _like(self, tensor: Any, number: Any, div_or_mod: bool) -> Any:
         """A number as a constant of a tensor's type, where Triton's rules make it one."""

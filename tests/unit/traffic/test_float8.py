@@ -5,6 +5,7 @@ import pytest
 import torch
 import triton
 import triton.language as tl
+from triton.runtime.interpreter import InterpreterBuilder
 
 from gpu_utils import traffic
 from gpu_utils._triton import bfloat16, float8
@@ -86,6 +87,36 @@ def test_dot_of_float8():
 
     a, b = (torch.randn(16, 16).to(torch.float8_e4m3fn) for _ in range(2))
     torch.testing.assert_close(traffic.count(product, a, b).result, a.float() @ b.float())
+
+
+@triton.jit
+def scaled_kernel(a_ptr, a_scale_ptr, b_ptr, b_scale_ptr, c_ptr):
+    m, k, g = tl.arange(0, 16), tl.arange(0, 64), tl.arange(0, 2)
+    a = tl.load(a_ptr + m[:, None] * 64 + k[None, :])
+    b = tl.load(b_ptr + k[:, None] * 16 + m[None, :])
+    a_scale = tl.load(a_scale_ptr + m[:, None] * 2 + g[None, :])
+    b_scale = tl.load(b_scale_ptr + m[:, None] * 2 + g[None, :])
+    c = tl.dot_scaled(a, a_scale, "e4m3", b, b_scale, "e4m3")
+    tl.store(c_ptr + m[:, None] * 16 + m[None, :], c)
+
+
+def test_scaled_dot():
+    # Groups of 32 share a power of two, kept as its exponent plus 127.
+    def product(a, a_scale, b, b_scale):
+        c = torch.empty(16, 16)
+        scaled_kernel[(1,)](a, a_scale, b, b_scale, c)
+        return c
+
+    a, b = torch.randn(16, 64).to(torch.float8_e4m3fn), torch.randn(64, 16).to(torch.float8_e4m3fn)
+    scales = [torch.randint(125, 130, (16, 2), dtype=torch.uint8) for _ in range(2)]
+    if not hasattr(InterpreterBuilder, "create_dot_scaled"):
+        with pytest.raises(NotImplementedError, match=r"tl\.dot_scaled from 3\.8 on"):
+            traffic.count(product, a, scales[0], b, scales[1])
+        return
+    moved = traffic.count(product, a, scales[0], b, scales[1])
+    left, right = (2.0 ** (scale.float() - 127).repeat_interleave(32, 1) for scale in scales)
+    torch.testing.assert_close(moved.result, (a.float() * left) @ (b.float() * right.T))
+    assert moved.dot_flops == 2 * 16 * 16 * 64
 
 
 @triton.jit
