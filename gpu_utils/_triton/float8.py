@@ -1,8 +1,8 @@
 """The 8-bit floating-point formats, as bits to values and back.
 
 Decoding is exact. Encoding rounds to nearest even and saturates: what is too large, infinity
-included, becomes the largest finite number, as NVIDIA's and AMD's conversion instructions do in
-the form that Triton emits.
+included, becomes the largest finite number, as in the `cvt.rn.satfinite` that Triton emits for
+NVIDIA. On AMD a bit of the mode register chooses between that and NaN; here it saturates too.
 """
 
 import dataclasses
