@@ -92,3 +92,7 @@ def main() -> None:
     except (units.UnknownName, OSError, ValueError) as error:
         print(f"ridge: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
