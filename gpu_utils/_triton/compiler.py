@@ -31,9 +31,11 @@ from gpu_utils._triton.launches import Launch
 __all__ = [
     "Diagnosis",
     "GPUTarget",
+    "OfflineDriver",
     "RawArtifact",
     "compile_launch",
     "diagnose",
+    "driven_by",
     "offline",
     "out_of_resources",
     "specialization",
@@ -69,7 +71,7 @@ class Diagnosis:
     line: int = 0
 
 
-class _OfflineDriver(DriverBase):
+class OfflineDriver(DriverBase):
     """Answers what the compiler asks a driver, for a device that does not exist."""
 
     def __init__(self, target: GPUTarget) -> None:
@@ -103,15 +105,20 @@ class _OfflineDriver(DriverBase):
 
 
 @contextlib.contextmanager
-def offline(target: GPUTarget) -> Iterator[None]:
-    """While active, Triton believes that a GPU of kind `target` is the current device."""
+def driven_by(stand_in: DriverBase) -> Iterator[None]:
+    """While active, Triton asks `stand_in` about the current device."""
     # `active` would look for a real device; `_active` is what set_active replaces.
     before = driver._active
-    driver.set_active(_OfflineDriver(target))
+    driver.set_active(stand_in)
     try:
         yield
     finally:
         driver._active = before
+
+
+def offline(target: GPUTarget) -> contextlib.AbstractContextManager[None]:
+    """While active, Triton believes that a GPU of kind `target` is the current device."""
+    return driven_by(OfflineDriver(target))
 
 
 @contextlib.contextmanager

@@ -7,7 +7,8 @@ import numbers
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from triton.runtime.autotuner import Autotuner
+from triton.runtime.autotuner import Autotuner, Config
+from triton.runtime.errors import AutotunerError
 from triton.runtime.jit import JITFunction
 
 
@@ -67,17 +68,26 @@ def _sizes(name: str, grid: Any) -> tuple[int, int, int]:
     return x, y, z
 
 
-def _first(tuner: Autotuner, args: tuple, kwargs: dict) -> Any:
-    """The configuration that stands for all, since nothing can be timed here."""
+def _first(tuner: Autotuner, args: tuple, kwargs: dict) -> Config:
+    """The configuration that stands for all, since nothing can be timed here.
+
+    It is the first that the kernel's own pruning leaves (the best, by a `perf_model`), so that it
+    is one that could win on a GPU.
+    """
     named = dict(zip(tuner.arg_names, args, strict=False))
-    configs = list(tuner.configs)
-    if tuner.early_config_prune is not None:
-        configs = tuner.early_config_prune(configs, named, **kwargs)
-    if not configs:
-        raise ValueError(f"{tuner.base_fn.__name__}'s autotuner prunes all its configurations")
-    if configs[0].pre_hook is not None:
-        configs[0].pre_hook({**named, **kwargs, **configs[0].all_kwargs()})
-    return configs[0]
+    config = tuner.configs[0]
+    if len(tuner.configs) > 1:
+        tuner.nargs = named  # where pruning looks for the arguments
+        try:
+            config = tuner.prune_configs(kwargs)[0]
+        except AutotunerError:
+            name = tuner.base_fn.__name__
+            raise ValueError(f"{name}'s autotuner prunes all its configurations") from None
+        finally:
+            tuner.nargs = None
+    if config.pre_hook is not None:
+        config.pre_hook({**named, **kwargs, **config.all_kwargs()})
+    return config
 
 
 @contextlib.contextmanager

@@ -30,14 +30,14 @@ def capture(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "list[Launc
     """
     from triton.runtime.jit import JITFunction
 
-    from gpu_utils._triton import launches
+    from gpu_utils._triton import devices, launches
 
     name = getattr(fn, "__name__", repr(fn))
     if isinstance(fn, JITFunction):
         raise TypeError(f"{name} is a kernel; pass the function that launches it, which knows the "
                         "grid and the options")  # fmt: skip
     caught: list[Launch] = []
-    with launches.intercept(caught.append):
+    with devices.answered(), launches.intercept(caught.append):
         fn(*args, **kwargs)
     if not caught:
         why = "; TRITON_INTERPRET is set, unset it" if os.environ.get("TRITON_INTERPRET") else ""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils._pytree import tree_flatten_with_path
 
+from gpu_utils._triton.devices import answered
 from gpu_utils._triton.frames import short_name
 from gpu_utils._triton.interpreter import interpret
 from gpu_utils._triton.launches import Launch, intercept
@@ -174,7 +175,7 @@ def run(
         on_write=memory.define,
         on_op=memory.follow,
     )
-    with contextlib.closing(progress), watch, intercept(handle):
+    with contextlib.closing(progress), watch, answered(), intercept(handle):
         result = fn(*args, **kwargs)
     written = _written(memory, given)
     _name_outputs(memory, result, given)
