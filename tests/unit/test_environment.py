@@ -1,6 +1,7 @@
 """environment.yml, the devcontainer and the installer say the same as pyproject.toml."""
 
 import importlib.metadata
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -63,6 +64,24 @@ def test_torch_and_triton_are_the_pair_of_the_cuda_wheel():
 def test_what_is_installed_here_is_what_is_pinned(name):
     # 2.13.0+cpu and 2.13.0 are builds of one version.
     assert importlib.metadata.version(name).partition("+")[0] == pin(name)
+
+
+OTHERS = [Requirement(text) for text in PROJECT["optional-dependencies"]["others"]]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_the_packages_of_others_are_pinned_and_leave_torch_and_triton_alone(other):
+    try:
+        installed = importlib.metadata.distribution(other.name)
+    except importlib.metadata.PackageNotFoundError:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f'{other.name} is not installed; pip install -e ".[others]"')
+    assert other.specifier == SpecifierSet(f"=={installed.version}")
+    for text in installed.requires or ():
+        asked = Requirement(text)
+        if asked.name in ("torch", "triton") and (asked.marker is None or asked.marker.evaluate()):
+            assert asked.specifier.contains(pin(asked.name))
 
 
 def test_triton_is_asked_for_only_where_it_has_wheels():
