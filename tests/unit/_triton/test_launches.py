@@ -34,16 +34,6 @@ def test_the_first_configuration_stands_for_all():
     assert moved.load_bytes == 4000
 
 
-def test_pruned_configurations_are_not_taken():
-    # What the kernel's own rule rules out would never be launched on a GPU.
-    def early(configs, named, **_):
-        return [c for c in configs if 2 * c.kwargs["BLOCK_SIZE"] <= named["n"]]
-
-    copy, _ = copier([config(512), config(256)], prune_configs_by={"early_config_prune": early})
-    assert traffic.count(copy, torch.ones(1000)).launches[0].programs == 4
-    assert traffic.count(copy, torch.ones(1024)).launches[0].programs == 2
-
-
 def test_the_best_by_a_performance_model_is_taken():
     def model(BLOCK_SIZE, n, **_):
         return triton.cdiv(n, BLOCK_SIZE)
