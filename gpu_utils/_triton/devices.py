@@ -8,6 +8,7 @@ every machine alike: a count does not depend on the GPU that happens to be here.
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,7 +38,7 @@ class Unstated(KeyError, AttributeError):
     def __str__(self) -> str:
         return (
             f"a launcher asks for {self.figure!r} of the device, and while a lens looks only an "
-            f"{specs.get(STATED).name} answers, of which that is not stated: pass the launcher "
+            f"{_stated().name} answers, of which that is not stated: pass the launcher "
             "what it would compute from it, or call a wrapper that launches the kernel itself"
         )
 
@@ -136,6 +137,11 @@ class _Here(torch.cuda.device):
     def __exit__(self, *_: Any) -> None: ...
 
 
+@functools.cache
+def _stated() -> Properties:
+    return Properties.of(specs.get(STATED))
+
+
 @contextlib.contextmanager
 def answered() -> Iterator[None]:
     """While active, questions about the current GPU are answered as `STATED` would.
@@ -143,7 +149,7 @@ def answered() -> Iterator[None]:
     `torch.cuda.is_available()` stays as it is, and a tensor's `is_cuda` too: code that insists on
     a GPU tensor has another reason than a figure.
     """
-    properties = Properties.of(specs.get(STATED))
+    properties = _stated()
     answers = {
         "current_device": lambda: 0,
         "device": _Here,
