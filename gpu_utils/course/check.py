@@ -1,16 +1,15 @@
-"""`check("lab00")`: run a lab's tests in a child process and say what they found."""
+"""`check("lab00")`: run a lab's tests in other processes and say what they found."""
 
+import dataclasses
 import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from gpu_utils.course import progress, units
+from gpu_utils.course import preloaded, progress, units
 from gpu_utils.course.verdict import RungVerdict, TaskVerdict, Verdict
 
 _INSIDE = "RIDGE_IN_CHECK"
@@ -57,75 +56,77 @@ def judge(
     sides: Sequence[str],
     time_limit_s: float | None = None,
 ) -> list[TaskVerdict]:
-    """Climb with each side of each task, in one child process; nothing is recorded."""
+    """Climb with each side of each task, away from this process; nothing is recorded.
+
+    Tasks are climbed side by side, as many as there are cores, and the sides of one task one after
+    another: a hostile file must not take another one's time.
+    """
     limit_s = time_limit_s or unit.time_limit_s
     with tempfile.TemporaryDirectory(prefix="ridge-check-") as folder:
-        report, log = Path(folder, "report.jsonl"), Path(folder, "log.txt")
-        command = [
-            *(sys.executable, "-m", "pytest", "-q", "--no-header", "--tb=short"),
-            *("-p", "no:cacheprovider", "-p", "gpu_utils.course.ladder"),
-            *(f"--rootdir={units.root()}", f"--basetemp={folder}/tmp"),
-            *(f"--ladder-report={report}", f"--ladder-time-limit={limit_s}"),
-            *(f"--side={side}" for side in sides),
-            *(f"--task={task.id}" for task in tasks),
-            str(unit.test_file),
-        ]
-        Path(folder, "scratch").mkdir()
-        trouble = _run(command, log, len(tasks) * len(sides) * limit_s + _SLACK_S)
-        lines = report.read_text("utf-8").splitlines() if report.exists() else []
-        found = [TaskVerdict.from_dict(json.loads(line)) for line in lines]
-        missing = trouble or _tail(log)
-    known: dict[tuple[str, str], TaskVerdict] = {}
-    for verdict in found:
-        key = verdict.side, verdict.task
-        if key in known:  # the file under judgement can write into the report, too
-            why = "there is more than one verdict on it; does the file write to the report?"
-            verdict = _no_verdict(unit, verdict.side, unit.task(verdict.task), why)
-        known[key] = verdict
-    return [
-        known.get((side, task.id)) or _no_verdict(unit, side, task, missing)
-        for side in sides
-        for task in tasks
-    ]
-
-
-def _run(command: list[str], log: Path, seconds: float) -> str:
-    """Run pytest with its output in a file; say what went wrong if it had to be killed."""
-    # With TRITON_INTERPRET set, @triton.jit would not make kernels that can be caught.
-    kept = {k: v for k, v in os.environ.items() if k not in ("TRITON_INTERPRET", "PYTEST_ADDOPTS")}
-    environment = {
-        **kept,
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # nbval alone costs seconds to import
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "TMPDIR": str(log.parent / "scratch"),  # what a lab file leaves there goes with the check
-        _INSIDE: "1",
-    }
-    with open(log, "wb") as out:
-        child = subprocess.Popen(
-            command,
-            cwd=units.root(),
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+        runs = [_Run(unit, task, sides, limit_s, Path(folder, task.id)) for task in tasks]
+        trouble = preloaded.run_pytest(
+            [run.as_json() for run in runs],
+            root=units.root(),
+            # nbval alone costs seconds to import
+            extra={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", _INSIDE: "1"},
+            seconds=len(tasks) * len(sides) * limit_s + _SLACK_S,
         )
-        try:
-            child.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return f"the check as a whole was still running after {seconds:g} s"
-        finally:
-            # Also on KeyboardInterrupt: interrupting the notebook must not leave a check behind.
-            if child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
-    return ""
+        found = [verdict for run in runs for verdict in run.verdicts(trouble)]
+    known = {(verdict.side, verdict.task): verdict for verdict in found}
+    return [known[side, task.id] for side in sides for task in tasks]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """One run of pytest: a task, climbed with some sides one after another."""
+
+    unit: units.Unit
+    task: units.Task
+    sides: Sequence[str]
+    limit_s: float
+    place: Path
+
+    @property
+    def log(self) -> Path:
+        return self.place.with_suffix(".log")
+
+    @property
+    def report(self) -> Path:
+        return self.place.with_suffix(".jsonl")
+
+    def as_json(self) -> dict[str, Any]:
+        """As `preloaded.run_pytest` takes it."""
+        arguments = [
+            *("-q", "--no-header", "--tb=short"),
+            *("-p", "no:cacheprovider", "-p", "gpu_utils.course.ladder"),
+            *(f"--rootdir={units.root()}", f"--basetemp={self.place}"),
+            *(f"--ladder-report={self.report}", f"--ladder-time-limit={self.limit_s}"),
+            *(f"--side={side}" for side in self.sides),
+            *(f"--task={self.task.id}", str(self.unit.test_file)),
+        ]
+        scratch = self.place.with_suffix(".scratch")
+        scratch.mkdir()  # what a lab file leaves there goes with the check
+        environment = {"TMPDIR": str(scratch)}
+        return {"arguments": arguments, "log": str(self.log), "environment": environment}
+
+    def verdicts(self, trouble: str) -> list[TaskVerdict]:
+        """One a side; where pytest left none, why."""
+        lines = self.report.read_text("utf-8").splitlines() if self.report.exists() else []
+        found: dict[str, list[TaskVerdict]] = {side: [] for side in self.sides}
+        for verdict in (TaskVerdict.from_dict(json.loads(line)) for line in lines):
+            found.setdefault(verdict.side, []).append(verdict)
+        return [self._only(side, found[side], trouble) for side in self.sides]
+
+    def _only(self, side: str, found: list[TaskVerdict], trouble: str) -> TaskVerdict:
+        if len(found) == 1 and found[0].task == self.task.id:
+            return found[0]
+        why = trouble or _tail(self.log)
+        if found:  # the file under judgement can write into the report, too
+            why = "there is more than one verdict on it; does the file write to the report?"
+        rung = RungVerdict("runs", "crashed", why)
+        return TaskVerdict(self.unit.name, side, self.task.id, self.task.title, (rung,))
 
 
 def _tail(log: Path) -> str:
-    text = log.read_text("utf-8", errors="replace").strip()
+    text = log.read_text("utf-8", errors="replace").strip() if log.exists() else ""
     return "the tests did not run:\n" + "\n".join(text.splitlines()[-15:])
-
-
-def _no_verdict(unit: units.Unit, side: str, task: units.Task, why: str) -> TaskVerdict:
-    return TaskVerdict(unit.name, side, task.id, task.title, (RungVerdict("runs", "crashed", why),))

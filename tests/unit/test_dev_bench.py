@@ -114,6 +114,20 @@ def test_a_verdict_is_timed_cold_warm_and_edited(tmp_path):
     ]
 
 
+def test_a_notebook_is_timed_at_its_first_check_and_at_those_after(tmp_path):
+    log = tmp_path / "log"
+    notebook = f"""
+import sys
+_, what, side, runs = sys.argv
+print(what, side, runs, file=open({str(log)!r}, "a"))
+print(*([9.0] + [0.5] * (int(runs) - 1)), sep="\\n")
+"""
+    first, again = programs.in_a_notebook(["lab00:a"], runs=3, notebook=notebook)
+    assert (first.name, first.median, first.runs) == ("check('lab00:a'), the first", 9.0, 1)
+    assert (again.name, again.median, again.runs) == ("check('lab00:a'), again", 0.5, 3)
+    assert log.read_text().splitlines() == ["lab00:a solutions 1", "lab00:a solutions 4"]
+
+
 def test_a_check_that_fails_is_not_timed():
     ridge = [sys.executable, "-c", "import sys; sys.exit('the reason')"]
     with pytest.raises(RuntimeError, match="the reason"):

@@ -24,6 +24,7 @@ __all__ = ["SECTIONS", "main"]
 SECTIONS: Mapping[str, Callable[[], Iterator[rows.Row]]] = {
     "import": programs.importing,
     "verdict": programs.verdict,
+    "notebook": programs.in_a_notebook,
     "counting": counting.counting,
     "compile": calls.compiling,
     "redraw": calls.redrawing,

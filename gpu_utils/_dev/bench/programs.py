@@ -14,9 +14,20 @@ from gpu_utils._dev.bench.rows import Row, row
 from gpu_utils.course import units
 from gpu_utils.quantities import Label, Quantity
 
-__all__ = ["importing", "verdict"]
+__all__ = ["importing", "in_a_notebook", "verdict"]
 
 _KINDS = ("cold, empty caches", "warm, nothing changed", "warm, every kernel edited")
+# What a notebook's kernel does whose learner runs the cell with the check again and again.
+_NOTEBOOK = """
+import sys, time
+from gpu_utils.course import check
+what, side, runs = sys.argv[1:]
+for _ in range(int(runs)):
+    began = time.perf_counter()
+    verdict = check(what, side=side)
+    print(time.perf_counter() - began)
+    assert verdict.passed, verdict
+"""
 _RIDGE = (sys.executable, "-c", "import sys; from gpu_utils.cli import main; main()")
 
 
@@ -53,6 +64,26 @@ def verdict(
                 yield row("verdict", f"ridge check {name}, {words}", "s", wall_s, note)
 
 
+def in_a_notebook(
+    what: Sequence[str] = ("lab00", "lab00:a"), runs: int = 7, notebook: str = _NOTEBOOK
+) -> Iterator[Row]:
+    """Two rows a lab or task: `check(...)` for the first time in a process, and again.
+
+    Args:
+        what: what to check, with the solution as the side.
+        runs: of the second row.
+        notebook: the program that checks.
+    """
+    for name in what:
+        command = [sys.executable, "-c", notebook, name, "solutions", str(1 + runs)]
+        with tempfile.TemporaryDirectory(prefix="ridgepoint-") as scratch:
+            _timed([*command[:-1], "1"], _caches(Path(scratch)))  # fills the caches
+            told = _output(command, _caches(Path(scratch)))
+        first, *again = map(float, told.split())
+        yield row("notebook", f"check({name!r}), the first", "s", [first])
+        yield row("notebook", f"check({name!r}), again", "s", again)
+
+
 def _source(name: str) -> str:
     return units.find(name)[0].solution_file.read_text("utf-8")
 
@@ -84,22 +115,28 @@ def _caches(folder: Path) -> dict[str, str]:
 
 
 def _timed(command: Sequence[str], environment: Mapping[str, str]) -> tuple[float, float]:
-    """Seconds on the wall, and of the processors, that a command takes.
+    """Seconds on the wall, and of the processors, that a command takes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.perf_counter()
+    _output(command, environment)
+    seconds = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, cpu_s
+
+
+def _output(command: Sequence[str], environment: Mapping[str, str]) -> str:
+    """What a command prints.
 
     Raises:
         RuntimeError: it failed; a time of something that did not work says nothing.
     """
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    began = time.perf_counter()
     done = subprocess.run(
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
-    seconds = time.perf_counter() - began
     if done.returncode:
         raise RuntimeError(f"`{' '.join(command)}` failed:\n{done.stdout}{done.stderr}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return seconds, cpu_s
+    return done.stdout
 
 
 def importing(
