@@ -18,6 +18,10 @@ def storage_key(tensor: torch.Tensor) -> int:
     return storage.data_ptr() or -int(storage._cdata)
 
 
+_MEMCMP = ctypes.CDLL(None).memcmp
+_MEMCMP.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+
+
 def extent(tensor: torch.Tensor) -> int:
     """Bytes from a tensor's first element to the end of its last; 0 for an empty tensor."""
     if tensor.numel() == 0:
@@ -85,7 +89,7 @@ class View:
         part = touched[self.start : self.stop]
         if self.own is not None:
             part = part[np.repeat(self.own, self.itemsize)]
-        return int(np.count_nonzero(part))
+        return int(np.count_nonzero(part.view(np.bool_)))  # counted many at a time
 
 
 class Storage:
@@ -123,9 +127,15 @@ class Storage:
 
     def foreign_bytes(self, view: View) -> int:
         """Bytes of a view that changed since, by something that was not seen."""
-        if self._seen is None or not self.alive:
+        if self._seen is None or not self.alive or self._is_as_seen(self._seen):
             return 0
-        return view.total(self._memory() != self._seen)
+        return view.total((self._memory() != self._seen).view(np.uint8))
+
+    def _is_as_seen(self, seen: np.ndarray) -> bool:
+        # Nearly always true, and ten times as fast as looking for the difference.
+        return not _MEMCMP(
+            ctypes.c_void_p(self.address), ctypes.c_void_p(seen.ctypes.data), self.nbytes
+        )
 
     def view(self, name: str, tensor: torch.Tensor) -> View:
         """The view that a tensor belongs to: itself, the smallest around it, or a new one."""

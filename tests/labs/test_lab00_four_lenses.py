@@ -94,7 +94,7 @@ def test_copy_is_lean(lab, evidence, function):
 
 @rung("a", "native")
 def test_copy_is_wide(lab, evidence):
-    rungs.at_size(lab.copy, torch.clone, values(PRODUCTION, torch.float32))
+    rungs.at_size(lab.copy, torch.clone, values(PRODUCTION, torch.float32), elementwise=True)
     x, small = torch.empty(PRODUCTION, device="meta"), [values(4099, torch.float32)]
     built = rungs.compiled(lab.copy, x, targets=TARGETS, checked=small)
     for line in rungs.wide(built, only=True):
@@ -105,7 +105,7 @@ def test_copy_is_wide(lab, evidence):
 def test_copy_wide_is_wide_at_any_length(lab, evidence):
     small = [values(4099, torch.float32)]
     for n in (PRODUCTION + 3, PRODUCTION + 1):
-        rungs.at_size(lab.copy_wide, torch.clone, values(n, torch.float32))
+        rungs.at_size(lab.copy_wide, torch.clone, values(n, torch.float32), elementwise=True)
         x = torch.empty(n, device="meta")
         lines = rungs.wide(rungs.compiled(lab.copy_wide, x, targets=TARGETS, checked=small))
     for line in lines:
@@ -174,7 +174,7 @@ def test_axpby_is_lean(lab, evidence):
 @rung("b", "native")
 def test_axpby_is_wide(lab, reference, evidence):
     x, y = pair(PRODUCTION, torch.float32)
-    rungs.at_size(lab.axpby, reference.axpby_reference, 2.0, x, -0.5, y)
+    rungs.at_size(lab.axpby, reference.axpby_reference, 2.0, x, -0.5, y, elementwise=True)
     x, y = (torch.empty(PRODUCTION, device="meta") for _ in range(2))
     small = (2.0, values(4099, torch.float32), -0.5, values(4099, torch.float32))
     built = rungs.compiled(lab.axpby, 2.0, x, -0.5, y, targets=TARGETS, checked=small)

@@ -250,7 +250,8 @@ def test_intensity_keeps_its_arithmetic(lab, reference, evidence):
     # holds no multiple of 37. The elements are read off the loads of the same code, so any
     # block size will do; code in two versions, with a mask and without, loads twice as many and
     # may share one chain, so they need only be a multiple.
-    rungs.at_size(lab.intensity, reference.intensity_reference, values(PRODUCTION), 3, 0.9, 0.1)
+    large = (values(PRODUCTION), 3, 0.9, 0.1)
+    rungs.at_size(lab.intensity, reference.intensity_reference, *large, elementwise=True)
     x = torch.empty(PRODUCTION, device="meta")
     small = (torch.ones(4099), CHAIN, 1.0, 0.0)
     built = rungs.compiled(lab.intensity, x, CHAIN, 1.0, 0.0, targets=TARGETS, checked=small)
