@@ -75,7 +75,7 @@ def _interpreting(builder: Builder, combining: Any) -> Iterator[None]:
         "ReduceOps": combining.ReduceOps,
         "ScanOps": combining.ScanOps,
         "_get_np_dtype": numpy_dtype,
-        "_patch_attr": libraries.bind,
+        "_patch_builtin": libraries.patch,
         "_LangPatchScope": lambda: scope,
     }
     original = {name: getattr(interpreter, name) for name in swapped}
