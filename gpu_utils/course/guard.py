@@ -79,9 +79,7 @@ class Seal:
 
     def _keep_own(self, place: str, names: Mapping[str, Any]) -> None:
         for name, value in names.items():
-            if isinstance(value, dict) and name.isupper():
-                self._kept.append((place, names, name, value, dict(value)))
-            elif callable(value) or isinstance(value, _MEMBERS) or name.isupper():
+            if callable(value) or isinstance(value, _MEMBERS) or name.isupper():
                 self._kept.append((place, names, name, value, _inside(value)))
                 if isinstance(value, type) and value.__module__ == place:
                     self._keep_own(f"{place}.{name}", vars(value))
@@ -97,8 +95,7 @@ class Seal:
             found = names.get(name)
             if found is not value and not _is_torchs_wrapper(found, value):
                 return f"{place}.{name}"
-            now = dict(value) if isinstance(value, dict) else _inside(value)
-            if inside is not None and now != inside:
+            if inside is not None and _inside(value) != inside:
                 return f"{place}.{name}"
         for place, names, before in self._whole:
             # A class inherits, so that a name that is new can stand before an old one.
@@ -116,12 +113,14 @@ def _is_torchs_wrapper(found: Any, value: Any) -> bool:
     return by_torch and inspect.unwrap(found) is inspect.unwrap(value)
 
 
-def _inside(function: Any) -> tuple | None:
-    """What can be changed of a function without replacing it."""
-    if not isinstance(function, types.FunctionType):
-        return None
-    keywords = function.__kwdefaults__
-    return id(function.__code__), function.__defaults__, dict(keywords) if keywords else None
+def _inside(value: Any) -> Any:
+    """What can be changed of a function or a table without replacing it; None for all else."""
+    if isinstance(value, dict):
+        return dict(value)
+    if isinstance(value, types.FunctionType):
+        keywords = value.__kwdefaults__
+        return value.__code__, value.__defaults__, dict(keywords) if keywords else None
+    return None
 
 
 class Guard:

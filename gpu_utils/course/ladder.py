@@ -246,7 +246,8 @@ def _run_group(
         stop = False
         for report in runtestprotocol(item, log=False, nextitem=after):
             report.sections = [(name, text[-2000:]) for name, text in report.sections]
-            _distrust(report)
+            if report.when == "call":
+                _distrust(report)
             data = item.config.hook.pytest_report_to_serializable(config=item.config, report=report)
             send({"report": data})
             note = getattr(report, "ridge", None)

@@ -196,11 +196,11 @@ def at_size(fn: Callable, reference: Callable, *args: Any, elementwise: bool = F
     except OutOfBounds as error:
         raise AssertionError(f"with {_label(args)}: {error}") from None
     out = moved.result
-    wrote = ~out.isnan()  # memory that no program wrote is NaN
-    stored = moved.by_tensor["out"].unique_store_bytes
-    assert int(wrote.sum()) * out.element_size() == stored > 0, (
+    wrote = (~out.isnan()).nonzero(as_tuple=True)  # memory that no program wrote is NaN
+    numbers, stored = wrote[0].numel(), moved.by_tensor["out"].unique_store_bytes
+    assert numbers * out.element_size() == stored > 0, (
         f"with {_label(args)}: of {stored // out.element_size()} elements that three programs of "
-        f"{_name(fn)} stored, {int(wrote.sum())} are numbers"
+        f"{_name(fn)} stored, {numbers} are numbers"
     )
     asked = [a[wrote] if elementwise and isinstance(a, torch.Tensor) else a for a in args]
     oracle, narrow = reference(*tolerance.widened(asked)), reference(*asked)
