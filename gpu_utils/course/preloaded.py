@@ -1,12 +1,15 @@
 """Run pytest in a process that has imported everything already, and keep it for the next time.
 
-The process (`standby`) belongs to this one: it ends with it, on an interrupt, and when nobody has
-asked for twenty minutes. Another one takes its place as soon as anything differs that it has
-imported or inherited: a file of gpu_utils, another torch or Triton, the environment.
+A notebook's process (`standby`) belongs to its kernel: it ends with it, on an interrupt, and when
+nobody has asked for twenty minutes. The commands of a terminal live for one check each, so they
+share one that outlives them by as long; `RIDGE_STANDBY=off` does without. Another one takes its
+place as soon as anything differs that it has imported or inherited: a file of gpu_utils, another
+torch or Triton, the environment.
 """
 
 import atexit
 import contextlib
+import hashlib
 import importlib.util
 import json
 import os
@@ -20,12 +23,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["close", "run_pytest"]
+__all__ = ["close", "dismiss", "run_pytest"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _FOREIGN = ("torch", "triton", "numpy", "sympy", "pytest")
 # With TRITON_INTERPRET set, @triton.jit would not make kernels that can be caught.
 _NOT_INHERITED = ("TRITON_INTERPRET", "PYTEST_ADDOPTS")
+_SHELLS_OWN = ("_", "SHLVL", "PWD", "OLDPWD", "COLUMNS", "LINES")  # and no matter to a check
 _PATIENCE_S = 10.0  # with a process that was told to end
 
 
@@ -34,24 +38,11 @@ class _Gone(Exception):
 
 
 class _Standby:
-    """One such process, for one `identity`."""
+    """A process that stands by, and the socket to it."""
 
-    def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, channel: socket.socket) -> None:
         self.owner = os.getpid()
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
-        self._channel, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-m", "gpu_utils.course.standby", str(theirs.fileno())]
-            self._process = subprocess.Popen(
-                command,
-                cwd=root,
-                env=environment,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=self._said,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # an interrupt of the notebook is not for it
-            )
+        self._channel = channel
         self._is_ready = self.has_begun = False
 
     def run(self, runs: Sequence[Mapping[str, Any]], deadline: float) -> None:
@@ -81,6 +72,24 @@ class _Standby:
             raise _Gone(self._last_words())
 
     def _last_words(self) -> str:
+        return "it was ended"
+
+    def close(self) -> None:
+        """Ask no more: whatever it runs for this process is ended."""
+        self._channel.close()
+
+
+class _Own(_Standby):
+    """One that belongs to this process."""
+
+    def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = _start([str(theirs.fileno())], theirs, root, environment, self._said)
+        super().__init__(ours)
+
+    def _last_words(self) -> str:
         code = self._process.wait(_PATIENCE_S)
         self._said.seek(0)
         said = self._said.read().decode(errors="replace").strip()
@@ -88,7 +97,7 @@ class _Standby:
 
     def close(self) -> None:
         """End it, and all that it runs."""
-        self._channel.close()
+        super().close()
         if not self._is_ready:  # still importing, so it would not notice yet; nothing runs in it
             self._process.kill()
         try:
@@ -97,6 +106,68 @@ class _Standby:
             self._process.kill()
             self._process.wait()
         self._said.close()
+
+
+def _start(
+    arguments: Sequence[str],
+    passed: socket.socket,
+    root: Path,
+    environment: Mapping[str, str],
+    said: Any,
+) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "gpu_utils.course.standby", *arguments],
+        cwd=root,
+        env=environment,
+        pass_fds=[passed.fileno()],
+        stdin=subprocess.DEVNULL,
+        stdout=said,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # an interrupt of the one who asks is not for it
+    )
+
+
+def _shared(root: Path, environment: Mapping[str, str], identity: str) -> _Standby:
+    """The one that this user's terminals share in this course, started if there is none.
+
+    Raises:
+        OSError: there can be none, as on a disk that is full.
+    """
+    place = _meeting_place(root)
+    for _ in range(2):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as channel:
+            channel.connect(str(place))
+            channel.sendall(identity.encode() + b"\n")
+            if channel.recv(1, socket.MSG_PEEK):  # it says that it is ready; else it was outdated
+                return _Standby(channel.dup())
+        with contextlib.suppress(FileNotFoundError):
+            place.unlink()
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(place))
+            listener.listen()
+            arguments = ["--listen", str(listener.fileno()), identity]
+            _start(arguments, listener, root, environment, subprocess.DEVNULL).wait(_PATIENCE_S)
+    raise OSError("the process that stands by does not answer")
+
+
+def dismiss(root: Path) -> None:
+    """End the process that terminals share, if there is one."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as channel:
+        channel.connect(str(_meeting_place(root)))
+        channel.sendall(b"nothing that you know\n")  # so it takes itself to be out of date
+        channel.recv(1)
+
+
+def _meeting_place(root: Path) -> Path:
+    """A socket's name in a folder that is this user's alone."""
+    chosen = os.environ.get("XDG_RUNTIME_DIR")
+    folder = Path(chosen or Path.home() / ".cache") / "ridgepoint"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder / f"{_digest(root)}.sock"  # a socket's name has 107 characters at most
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 _lock = threading.Lock()  # one check at a time in a process
@@ -157,8 +228,21 @@ def _current(root: Path, extra: Mapping[str, str]) -> _Standby:
     identity = (os.getpid(), root, environment, _versions(root))
     if _kept is None or _kept[0] != identity:
         close()
-        _kept = identity, _Standby(root, environment)
+        _kept = identity, _begun(root, environment)
     return _kept[1]
+
+
+def _begun(root: Path, environment: Mapping[str, str]) -> _Standby:
+    wanted = os.environ.get("RIDGE_STANDBY") or ("on" if _is_terminal() else "off")
+    if wanted == "on":
+        told = {name: value for name, value in environment.items() if name not in _SHELLS_OWN}
+        with contextlib.suppress(OSError):  # then this process has one of its own
+            return _shared(root, environment, _digest(sorted(told.items()), _versions(root)))
+    return _Own(root, environment)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and "ipykernel" not in sys.modules
 
 
 def _versions(root: Path) -> tuple:

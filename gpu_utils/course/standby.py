@@ -6,12 +6,18 @@ kernel. Nothing of a lab or of its tests is in it, so a fork judges exactly as a
 it reads the lab file, the tests and pytest's settings as they are then.
 
     python -m gpu_utils.course.standby DESCRIPTOR
+    python -m gpu_utils.course.standby --listen DESCRIPTOR IDENTITY
 
-DESCRIPTOR is a socket to the process that asks. A line comes with the pytest runs that are wanted;
+DESCRIPTOR is a socket to the process that asks. With --listen it is one at which processes ask, one
+after another: those of a terminal, which live for one check each. Who asks there first says what it
+expects to find imported, and if that is not IDENTITY, this process is out of date and ends.
+
+A line comes with the pytest runs that are wanted;
 a byte goes back when this process is ready, when the runs have begun, and when they are done. When
 the socket closes, whatever still runs is killed.
 """
 
+import contextlib
 import functools
 import gc
 import importlib
@@ -39,6 +45,7 @@ PRELOADED = (
 IDLE_S = 20 * 60.0  # a kernel that was left open need not hold the memory for ever
 _LOOK_EVERY_S = 0.01  # whether a run has ended
 _LOOK_FOR_PARENT_EVERY_S = 5.0
+_HELLO_S = 5.0  # for saying what is expected
 
 
 def _preload() -> None:
@@ -51,9 +58,9 @@ def _preload() -> None:
     gc.freeze()  # forks share these objects as long as no collection touches them
 
 
-def _requests(channel: socket.socket) -> Iterator[list[dict[str, Any]]]:
-    """Yield what is asked for, until nobody asks any more."""
-    parent, pending, asked = os.getppid(), b"", time.monotonic()
+def _requests(channel: socket.socket, parent: int) -> Iterator[list[dict[str, Any]]]:
+    """Yield what is asked for, until nobody asks any more or the parent is another."""
+    pending, asked = b"", time.monotonic()
     while os.getppid() == parent and time.monotonic() - asked < IDLE_S:
         if not select.select([channel], [], [], _LOOK_FOR_PARENT_EVERY_S)[0]:
             continue
@@ -101,16 +108,43 @@ def _run_all(runs: Sequence[dict[str, Any]], workers: int, channel: socket.socke
     return True
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Stand by."""
-    channel = socket.socket(fileno=int(arguments[0]))
-    _preload()
+def _answer(channel: socket.socket, parent: int) -> None:
+    """Do what one process asks for, until it asks no more."""
     channel.sendall(b"r")  # ready
-    for request in _requests(channel):
+    for request in _requests(channel, parent):
         channel.sendall(b"b")  # begun
         if not _run_all(request, len(os.sched_getaffinity(0)), channel):
-            break
+            return
         channel.sendall(b"d")  # done
+
+
+def _listen(listener: socket.socket, identity: str) -> None:
+    """Answer one process after another, until nobody has asked for long."""
+    listener.settimeout(IDLE_S)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            channel, _ = listener.accept()
+            with channel, contextlib.suppress(ConnectionError):
+                channel.settimeout(_HELLO_S)
+                if channel.recv(1 << 10).decode().strip() != identity:
+                    return
+                channel.settimeout(None)
+                _answer(channel, os.getppid())
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Stand by."""
+    parent = os.getppid()
+    if arguments[0] == "--listen":
+        listener = socket.socket(fileno=int(arguments[1]))
+        if os.fork():
+            return 0  # the one that listens is nobody's child: it outlives who started it
+        _preload()
+        _listen(listener, arguments[2])
+        return 0
+    channel = socket.socket(fileno=int(arguments[0]))
+    _preload()
+    _answer(channel, parent)
     return 0
 
 

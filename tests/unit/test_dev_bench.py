@@ -109,7 +109,7 @@ def test_a_verdict_is_timed_cold_warm_and_edited(tmp_path):
     said = "check lab00:a --side"
     assert log.read_text().splitlines() == [
         *[f"{said} cold as it was"] * 2,
-        *[f"{said} warm as it was"] * 5,
+        *[f"{said} warm as it was"] * 6,  # the first starts the process that stands by
         *[f"{said} warm edited"] * 2,
     ]
 

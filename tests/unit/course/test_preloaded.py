@@ -206,7 +206,7 @@ def test_it_does_not_stand_by_for_ever(monkeypatch):
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.sendall(b"[1]\n[2]\n")
-        asked = standby._requests(theirs)
+        asked = standby._requests(theirs, os.getppid())
         assert [next(asked), next(asked)] == [[1], [2]]
         monkeypatch.setattr(standby, "IDLE_S", 0)
         assert list(asked) == []
@@ -224,7 +224,7 @@ def test_a_request_comes_in_pieces_and_ends_with_the_socket():
 
         thread = threading.Thread(target=ask)
         thread.start()
-        assert list(standby._requests(theirs)) == [[{"log": "abc"}]]
+        assert list(standby._requests(theirs, os.getppid())) == [[{"log": "abc"}]]
         thread.join()
 
 
@@ -238,3 +238,40 @@ def test_what_is_preloaded_holds_no_lab_and_no_ladder():
         [sys.executable, "-c", code], cwd=units.root(), capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def listeners(identity: str) -> list[int]:
+    """The processes that answer terminals for `identity`."""
+    listed = subprocess.run(["ps", "-eww", "-o", "pid,args"], capture_output=True, text=True, check=True)
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    return [int(row[0]) for row in rows if row[-1] == identity and "--listen" in row]
+
+
+def test_terminals_share_one_that_is_up_to_date(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    root, environment = units.root(), dict(os.environ)
+    first, second = f"one{os.getpid()}", f"two{os.getpid()}"
+    for _ in range(2):
+        preloaded._shared(root, environment, first).close()
+    (pid,) = listeners(first)
+    preloaded._shared(root, environment, second).close()
+    assert until(lambda: not is_alive(pid))  # it was out of date
+    (pid,) = listeners(second)
+    assert (tmp_path / "ridgepoint").stat().st_mode & 0o077 == 0
+    preloaded.dismiss(root)
+    assert until(lambda: not is_alive(pid))
+    preloaded.dismiss(root)  # nobody is there, and that is no mistake
+
+
+def test_a_check_in_a_terminal_judges_and_leaves_one_process(file, tmp_path):
+    file.write_text(STUB, "utf-8")
+    environment = {**os.environ, "RIDGE_STANDBY": "on", "XDG_RUNTIME_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "gpu_utils.cli", "check", "lab00:a", "--side", str(file)]
+    said = [
+        subprocess.run(command, env=environment, capture_output=True, text=True).stdout
+        for _ in range(2)
+    ]
+    assert said[0] == said[1]
+    assert "not started" in said[0]
+    end = "from gpu_utils.course import preloaded, units; preloaded.dismiss(units.root())"
+    subprocess.run([sys.executable, "-c", end], env=environment, check=True)
