@@ -40,7 +40,7 @@ def _row(part: "PartBound", card: "Card", l2: bool) -> Sequence[Cell]:
     row: list[Cell] = [(short(part),), _time(bound, "memory")]
     row += [_time(bound, "L2")] if l2 else []
     if bound is None:
-        row += [NONE, (f"unknown: {part.unknown}",), NONE]
+        row += [NONE, (_unknown(part.unknown),), NONE]
     elif not kernels:
         row += [("not counted",), ("unknown",), NONE]
     else:
@@ -56,7 +56,7 @@ def _time(bound: Bound | None, limiter: "Limiter") -> Cell:
     times = {"memory": bound.memory_time_s, "L2": bound.l2_time_s, "compute": bound.compute_time_s}
     time_s = times[limiter]
     if time_s is None:
-        return ("unknown",)
+        return NONE
     written = Bare(Quantity(time_s, "s", Label.MODELLED))
     return (written, Bar(time_s / bound.time_s, COLOURS[limiter]))
 
@@ -64,9 +64,14 @@ def _time(bound: Bound | None, limiter: "Limiter") -> Cell:
 def _dram(part: "PartBound", compulsory_bytes: int | None) -> Cell:
     """Bytes that DRAM moves for the kernels, and how many times the compulsory ones."""
     if part.dram is None:
-        return (f"unknown: {part.unmodelled}",) if part.unmodelled else NONE
+        return (_unknown(part.unmodelled),) if part.unmodelled else NONE
     moved = part.dram.total_bytes
     nbytes = Bare(Quantity(moved, "B", Label.MODELLED))
     if not compulsory_bytes:
         return (nbytes,)
     return (nbytes, ", ", Bare(Quantity(moved / compulsory_bytes, "x", Label.MODELLED)))
+
+
+def _unknown(why: str) -> str:
+    """A reason without the part's name, which stands in the same row."""
+    return f"unknown: {why.partition(' of ')[0]}"

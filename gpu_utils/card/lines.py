@@ -273,12 +273,12 @@ def _untimed(card: "Card") -> Iterator[Piece]:
 
 def _run(run: "Recorded") -> Iterator[Piece]:
     """A recorded run; of a stale one no number, since it is of other code."""
-    given = ", ".join(value for value in run.arguments.values())
-    yield f"{run.whose}, recorded with {given} on {run.where}: "
     if run.changes:
-        yield f"stale, since {', '.join(run.changes)}"
+        yield f"the run of {run.whose} on {run.where}, is stale: {', '.join(run.changes)}"
         return
+    yield f"{run.whose} took "
     yield Quantity(run.timing.median_s, "s", Label.RECORDED)
+    yield f" on {run.where}, for {', '.join(run.arguments.values())}"
     if run.bound.bound:
-        yield ", "
+        yield ": "
         yield from _share(run.timing.median_s, run.bound, Label.RECORDED)

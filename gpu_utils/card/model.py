@@ -73,7 +73,8 @@ class Recorded:
     Attributes:
         whose: "the solution of lab00".
         arguments: parameter -> its dtype and shape, or its value, in that run.
-        where: the GPU, the day and the versions.
+        where: the GPU and the day.
+        versions: of what it ran with.
         timing: of one call.
         bound: on that GPU, for the bytes that were recorded.
         changes: what has changed since, which makes it stale; empty if nothing has.
@@ -82,6 +83,7 @@ class Recorded:
     whose: str
     arguments: Mapping[str, str]
     where: str
+    versions: str
     timing: Timing
     bound: PartBound
     changes: tuple[str, ...] = ()

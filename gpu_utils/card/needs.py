@@ -109,15 +109,14 @@ def bound(spec: GPUSpec, needs: Needs | None, dram: Dram | None = None) -> PartB
     Args:
         spec: one device of the part.
         needs: what the operation needs; None if that is not known.
-        dram: what was modelled on the part. What its L2 is asked for bounds the time too, where
-            the L2's bandwidth is known.
+        dram: what was modelled on the part; what its L2 is asked for can bound the time too.
     """
     part = PartBound(spec.id, spec.name, spec.target or "", dram=dram)
     if needs is None or not needs.nbytes:
         why = "it moves nothing" if needs else "its traffic could not be counted"
         return dataclasses.replace(part, unknown=why)
-    l2_bytes = dram.l2_bytes if dram and spec.l2_bandwidth_bytes_per_s else None
     try:
+        l2_bytes = _l2_bytes(spec, dram) if dram else None
         bounds = {
             dtype: roofline.bound(
                 roofline.OpCost(flops, needs.nbytes), spec, dtype, l2_bytes=l2_bytes
@@ -138,3 +137,15 @@ def bound(spec: GPUSpec, needs: Needs | None, dram: Dram | None = None) -> PartB
         bound=bounds[dtype],
         sources=tuple(dict.fromkeys(f"{source.title} ({source.trust})" for source in sources)),
     )
+
+
+def _l2_bytes(spec: GPUSpec, dram: Dram) -> int | None:
+    """What the L2 is asked for, where that takes longer than what DRAM moves for it.
+
+    None where DRAM takes longer, since a kernel that waits for DRAM does not wait for the L2, and
+    where the L2's bandwidth is unknown.
+    """
+    if spec.l2_bandwidth_bytes_per_s is None:
+        return None
+    dram_time_s = dram.total_bytes / spec.require("memory_bandwidth_bytes_per_s")
+    return dram.l2_bytes if dram.l2_bytes / spec.l2_bandwidth_bytes_per_s > dram_time_s else None

@@ -39,8 +39,8 @@ def _notes(card: "Card") -> Iterator[Cell]:
         )
         if any(part.bound and part.bound.l2_time_s is not None for part in known):
             yield (
-                "Where the L2's bandwidth is known, also what programs ask the L2 for over that; "
-                "what an L1 has already is not taken off.",
+                "Also what programs ask the L2 for over its bandwidth, where that is known and "
+                "takes longer than what DRAM moves; what an L1 has already is not taken off.",
             )
         dtypes = dict.fromkeys(part.dtype for part in known)
         plain = all(dtype in ("fp32", "fp64") for dtype in dtypes)

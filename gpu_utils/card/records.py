@@ -11,6 +11,8 @@ from gpu_utils.specs import UnknownPartError
 
 __all__ = ["found", "in_order", "recorded"]
 
+_VERSIONS = ("torch", "triton")
+
 
 def recorded(recording: Recording, changes: Sequence[str]) -> Recorded:
     """A recording as a card shows it.
@@ -19,10 +21,13 @@ def recorded(recording: Recording, changes: Sequence[str]) -> Recorded:
         recording: what to show.
         changes: how what it recorded differs from what the solution launches now.
     """
+    run, facts = recording.run, recording.run.fingerprint.facts
+    versions = (f"{name} {facts.get(f'{name}.version', 'unknown')}" for name in _VERSIONS)
     return Recorded(
         whose=f"the solution of {recording.unit}",
         arguments={name: _described(value) for name, value in recording.arguments.items()},
-        where=str(recording.run),
+        where=f"{run.device}, {run.date}",
+        versions=", ".join(versions),
         timing=recording.timing,
         bound=_bound(recording),
         changes=tuple(changes),

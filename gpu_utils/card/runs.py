@@ -18,7 +18,7 @@ def runs(card: "Card") -> str:
     """One row a recorded run; a stale one says so."""
     if not card.recorded:
         return ""
-    head = (("run",), ("with",), ("time",), ("of what its GPU allows",), ("state",))
+    head = (("run",), ("state",), ("arguments",), ("time",), ("share of its bound",))
     rows = [_row(run) for run in card.recorded]
     whose = ", ".join(dict.fromkeys(run.whose for run in card.recorded))
     return folded(
@@ -30,7 +30,7 @@ def _row(run: "Recorded") -> Sequence[Cell]:
     given = ", ".join(f"{name}: {value}" for name, value in run.arguments.items())
     time = Bare(Quantity(run.timing.median_s, "s", Label.RECORDED))
     state = f"stale: {', '.join(run.changes)}" if run.changes else "fresh"
-    return (run.where,), (given,), (time,), _share(run), (state,)
+    return (f"{run.where}\n{run.versions}",), (state,), (given,), (time,), _share(run)
 
 
 def _share(run: "Recorded") -> Cell:

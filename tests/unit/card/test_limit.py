@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from gpu_utils import specs
+from gpu_utils import specs, traffic
 from gpu_utils.card import needs
 from tests.unit.card.kernels import (
     Reader,
@@ -47,6 +47,15 @@ def test_the_l2_can_be_the_limit():
     assert "A100 SXM4 80GB16.1 ns38.6 ns" in seen.text
     assert page.bounds[1].bound.limiter == "memory"  # the bandwidth of an H100's L2 is unknown
     assert "what an L1 has already is not taken off" in seen.text
+
+
+def test_what_dram_is_slower_at_is_not_the_l2s_limit():
+    # An eighth of each sector is used: 4,096 B are compulsory, 0.77 ns from DRAM at 5.3e12 B/s, and
+    # 32,768 B go through an MI300X's L2, 0.95 ns at 34.4e12 B/s. But DRAM moves them too: 6.2 ns.
+    moved = traffic.Dram(16_384, 16_384, 0, 0, 1024, {}, (), traffic=None)
+    least = needs.Needs(nbytes=4096, flops={"fp32": 0}, elements=None)
+    part = needs.bound(specs.get("mi300x"), least, moved)
+    assert (part.bound.limiter, part.bound.l2_time_s) == ("memory", None)
 
 
 def test_a_part_of_two_devices_is_one_of_them():

@@ -39,7 +39,7 @@ def recording():
     )
 
 
-WHERE = "on NVIDIA H100 80GB HBM3, 2026-11-24, torch 2.11.0, triton 3.6.0"
+WHERE = "on NVIDIA H100 80GB HBM3, 2026-11-24"
 
 
 def on(recording, gpu):
@@ -51,17 +51,21 @@ def test_a_fresh_run_is_the_solutions_and_a_share_of_its_bound(recording):
     page = bare(double, X, recorded=[card.recorded(recording, ())])
     # 160.26 / 200
     assert lines(page)[4] == (
-        "○ fast    no GPU here; the solution of lab00, recorded with float32 (67108864,) "
-        f"{WHERE}: 200 µs RECORDED, 80.1 % of what H100 SXM5 80GB allows, 160 µs MODELLED"
+        f"○ fast    no GPU here; the solution of lab00 took 200 µs RECORDED {WHERE}, for "
+        "float32 (67108864,): 80.1 % of what H100 SXM5 80GB allows, 160 µs MODELLED"
     )
     assert "Recorded the solution of lab00 RECORDED" in Reader(page).text
-    assert "x: float32 (67108864,)200 µs80.1 % of H100 SXM5 80GBfresh" in Reader(page).text
+    assert "2026-11-24torch 2.11.0, triton 3.6.0fresh" in Reader(page).text
+    assert "x: float32 (67108864,)200 µs80.1 % of H100 SXM5 80GB" in Reader(page).text
 
 
 def test_a_stale_run_says_so_and_gives_no_number(recording):
     changes = ("the source of double_kernel has changed",)
     page = bare(double, X, recorded=[card.recorded(recording, changes)])
-    assert lines(page)[4].endswith(f"{WHERE}: stale, since the source of double_kernel has changed")
+    assert lines(page)[4] == (
+        f"○ fast    no GPU here; the run of the solution of lab00 {WHERE}, is stale: the source of "
+        "double_kernel has changed"
+    )
     assert "stale: the source of double_kernel has changed" in Reader(page).text
 
 
@@ -86,7 +90,7 @@ def test_a_gpu_or_bytes_that_are_unknown_bound_nothing(recording):
     strange = card.recorded(on(recording, "NVIDIA T1000"), ())
     silent = card.recorded(dataclasses.replace(recording, load_bytes=None), ())
     page = bare(double, X, recorded=[silent, strange])
-    assert lines(page)[4].endswith(": 200 µs RECORDED")
+    assert lines(page)[4].endswith(f"200 µs RECORDED {WHERE}, for float32 (67108864,)")
     assert "unknown: its bytes were not recorded" in Reader(page).text
     assert "unknown: the table of parts lacks it" in Reader(page).text
 
