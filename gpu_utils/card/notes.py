@@ -39,8 +39,8 @@ def _notes(card: "Card") -> Iterator[Cell]:
         )
         if any(part.bound and part.bound.l2_time_s is not None for part in known):
             yield (
-                "Also what programs ask the L2 for over its bandwidth, where that is known and "
-                "takes longer than what DRAM moves; what an L1 has already is not taken off.",
+                "The L2 limits too: what programs ask it for over its bandwidth, where that is "
+                "known and takes longer than what DRAM moves. No L1 is in it.",
             )
         dtypes = dict.fromkeys(part.dtype for part in known)
         plain = all(dtype in ("fp32", "fp64") for dtype in dtypes)
@@ -50,8 +50,6 @@ def _notes(card: "Card") -> Iterator[Cell]:
                "matrix products as the dtype of the largest argument."),
         )  # fmt: skip
     yield from _modelling(card)
-    for part in known:
-        yield (f"Bandwidth and peak of {short(part)}: {'; '.join(part.sources)}.",)
 
 
 def _counting(moved: "Traffic", compulsory_bytes: int) -> Iterator[Cell]:
@@ -82,15 +80,7 @@ def _counting(moved: "Traffic", compulsory_bytes: int) -> Iterator[Cell]:
 
 
 def _modelling(card: "Card") -> Iterator[Cell]:
-    """Under what the DRAM bytes and the sectors hold."""
-    known = {short(part): part.dram.assumptions for part in card.bounds if part.dram}
-    if known:
-        shared = set.intersection(*map(set, known.values()))
-        first = next(iter(known.values()))
-        yield (f"DRAM bytes: {'; '.join(said for said in first if said in shared)}.",)
-        for assumptions in known.values():
-            own = "; ".join(said for said in assumptions if said not in shared)
-            yield from [(f"{own}.",)] if own else []
+    """Under what the sectors, the DRAM bytes and each part's bound hold."""
     if card.sectors:
         yield (
             "Sectors of 32 bytes: a warp's lanes ask for elements as the compiler laid them out "
@@ -98,3 +88,12 @@ def _modelling(card: "Card") -> Iterator[Cell]:
         )
     elif card.unsectored:
         yield (f"Sectors are not modelled: {card.unsectored}.",)
+    models = [part.dram.assumptions for part in card.bounds if part.dram]
+    shared = [said for said in models[0] if all(said in each for each in models)] if models else []
+    if shared:
+        yield (f"DRAM bytes: {'; '.join(shared)}.",)
+    for part in card.bounds:
+        own = [said for said in part.dram.assumptions if said not in shared] if part.dram else []
+        said = [*own, f"bandwidth and peak: {', '.join(part.sources)}"] if part.sources else own
+        name = "" if own else f"{short(part)}: "  # a model's assumptions begin with it
+        yield from [(f"{name}{'; '.join(said)}.",)] if said else []

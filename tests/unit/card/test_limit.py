@@ -46,7 +46,7 @@ def test_the_l2_can_be_the_limit():
     assert any("4px double #0072B2" in style for key, style in seen.attributes if key == "style")
     assert "A100 SXM4 80GB16.1 ns38.6 ns" in seen.text
     assert page.bounds[1].bound.limiter == "memory"  # the bandwidth of an H100's L2 is unknown
-    assert "what an L1 has already is not taken off" in seen.text
+    assert "No L1 is in it" in seen.text
 
 
 def test_what_dram_is_slower_at_is_not_the_l2s_limit():
