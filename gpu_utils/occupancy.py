@@ -18,6 +18,8 @@ scalar registers (AMD, where more than 100 of them cost the eighth wavefront).
 import dataclasses
 from collections.abc import Mapping
 
+from gpu_utils import quantities
+
 __all__ = ["ARCHITECTURES", "Limits", "Occupancy", "limits", "occupancy"]
 
 _PARTITIONS = 4  # of an SM, and SIMDs of a compute unit
@@ -98,9 +100,12 @@ ARCHITECTURES: dict[str, Limits] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Occupancy:
     """How full an SM can get with one kernel's blocks.
+
+    It prints marked, since the registers and the shared memory that it follows from are mostly a
+    compiler's.
 
     Attributes:
         blocks_per_sm: blocks that live on an SM at once; 0 if not even one fits.
@@ -116,6 +121,15 @@ class Occupancy:
     share: float
     limiter: str
     limits: Mapping[str, int]
+
+    def __str__(self) -> str:
+        blocks, warps = self.blocks_per_sm, self.warps_per_sm
+        share = quantities.text(self.share, "%")
+        said = f"an SM holds {blocks} of these blocks: {warps} warps, {share}"
+        return f"⟨{said}; limited by {self.limiter}⟩ {quantities.Label.MODELLED}"
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def limits(target: str) -> Limits:

@@ -49,6 +49,16 @@ class Label(enum.StrEnum):
         """One line that a reader can be shown beside the label."""
         return _MEANINGS[self]
 
+    @property
+    def badge(self) -> str:
+        """The label in HTML, as it stands beside a number."""
+        # JupyterLab's own variables, so that the badge follows the theme; the word is the signal.
+        style = (
+            "font-size:70%;padding:0 .35em;border-radius:.3em;vertical-align:middle;"
+            "border:1px solid var(--jp-border-color1,#888);color:var(--jp-content-font-color2,#666)"
+        )
+        return f'<span class="label" style="{style}" title="{self.meaning}">{self}</span>'
+
 
 _MEANINGS = {
     Label.MEASURED: "timed on this machine, now",
@@ -115,7 +125,7 @@ class Quantity:
     def _repr_html_(self) -> str:
         kind = "unknown" if self.value is None else self.label.lower()
         number = f'<span class="{kind}">{html.escape(self.text)}</span>'
-        return number if self.value is None else f"{number} {_badge(self.label)}"
+        return number if self.value is None else f"{number} {self.label.badge}"
 
 
 def text(value: float | None, unit: str = "") -> str:
@@ -218,12 +228,3 @@ def _digits(value: float) -> str:
         return f"{number:.2e}"
     decimals = max(0, 2 - math.floor(math.log10(abs(number))))
     return f"{number:,.{decimals}f}"
-
-
-def _badge(label: Label) -> str:
-    # JupyterLab's own variables, so that the badge follows the theme; the word is the signal.
-    style = (
-        "font-size:70%;padding:0 .35em;border-radius:.3em;vertical-align:middle;"
-        "border:1px solid var(--jp-border-color1,#888);color:var(--jp-content-font-color2,#666)"
-    )
-    return f'<span class="label" style="{style}" title="{label.meaning}">{label}</span>'

@@ -7,7 +7,18 @@
 8000 8000
 """
 
-from gpu_utils.card.model import Card, Check, KernelCode, PartBound
+from gpu_utils.card.model import Card, Check, KernelCode, PartBound, Recorded
+from gpu_utils.card.records import recorded
 from gpu_utils.card.study import PARTS, TARGETS, study
 
-__all__ = ["PARTS", "TARGETS", "Card", "Check", "KernelCode", "PartBound", "study"]
+__all__ = [
+    "PARTS",
+    "TARGETS",
+    "Card",
+    "Check",
+    "KernelCode",
+    "PartBound",
+    "Recorded",
+    "recorded",
+    "study",
+]

@@ -9,7 +9,12 @@ from torch.utils._pytree import tree_leaves
 
 from gpu_utils.bench.copies import copies, tensors
 
-__all__ = ["copies", "described", "distinct_bytes", "named", "tensors"]
+__all__ = ["copies", "described", "distinct_bytes", "name_of", "named", "tensors"]
+
+
+def name_of(fn: Callable) -> str:
+    """A callable's own name, or its type's."""
+    return getattr(fn, "__name__", type(fn).__name__)
 
 
 def named(fn: Callable, args: tuple, kwargs: dict) -> dict[str, Any]:

@@ -1,37 +1,29 @@
 """The five lines of a card: what limits the kernel, then right, lean, native, fast."""
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from gpu_utils.card.limit import limit, short
+from gpu_utils.card.pieces import Bare, Code, Compiled, Line, Piece, State
 from gpu_utils.codegen import Artifact, targets
 from gpu_utils.codegen.classes import class_of
-from gpu_utils.quantities import Label, Quantity
+from gpu_utils.quantities import Label, Quantity, text
+from gpu_utils.traffic.lane_model import SECTOR_BYTES
 
 if TYPE_CHECKING:
-    from gpu_utils.card.model import Card, PartBound
+    from gpu_utils.card.model import Card, PartBound, Recorded
 
 __all__ = [
     "KINDS",
-    "SIGNS",
-    "Bare",
-    "Code",
-    "Line",
-    "Piece",
-    "State",
-    "Strong",
+    "NOT_ON_GPU",
+    "NO_GPU",
     "compiled_for",
     "five",
     "instructions",
     "is_temporary",
-    "short",
+    "target_of",
 ]
-
-State = Literal["reached", "failed", "noted", "unknown"]
-
-# A sign and a word for each state: colour is never the only signal.
-SIGNS: dict[State, str] = {"reached": "✓", "failed": "✗", "noted": "△", "unknown": "○"}
 
 # The rows of a card, each with the instructions' classes that belong in it.
 KINDS = {
@@ -41,46 +33,14 @@ KINDS = {
     "special functions": ("special function",),
     "local memory": ("local memory",),
 }
-
-
-class Code(str):
-    """A word of code: an instruction, a name."""
-
-
-class Strong(str):
-    """A word that the eye should find first."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Bare:
-    """A number whose label stands beside its neighbour."""
-
-    quantity: Quantity
-
-    def __str__(self) -> str:
-        return self.quantity.text
-
-
-Piece = str | Code | Strong | Quantity | Bare
-
-
-@dataclasses.dataclass(frozen=True)
-class Line:
-    """One line; the first has no rung."""
-
-    rung: str
-    state: State
-    pieces: tuple[Piece, ...]
-
-    def __str__(self) -> str:
-        text = "".join(map(str, self.pieces))
-        return f"{SIGNS[self.state]} {self.rung:<8}{text}" if self.rung else text
+NO_GPU, NOT_ON_GPU = "no GPU here", "pass CUDA tensors to time it"
+FILLED = 0.9  # of the sectors that are touched; below that the card says so
 
 
 def five(card: "Card") -> tuple[Line, ...]:
     """The five lines, read top down as the ladder."""
     return (
-        Line("", "noted", (Code(card.name), ": ", *_limit(card))),
+        Line("", "noted", (Code(card.name), ": ", *limit(card))),
         _right(card),
         _lean(card),
         _native(card),
@@ -94,43 +54,10 @@ def instructions(artifact: Artifact, kind: str) -> dict[str, int]:
     return {name: count for name, count in table.items() if class_of(name) in KINDS[kind]}
 
 
-def short(part: "PartBound") -> str:
-    """A part's name without its vendor's."""
-    return part.name.removeprefix("NVIDIA ").removeprefix("AMD ")
-
-
 def is_temporary(card: "Card", name: str) -> bool:
     """Whether a tensor is neither an argument nor a result, as far as its name tells."""
     root, _, copy = name.partition("[")[0].partition("#")
     return root != "out" and bool(copy or root not in card.arguments)
-
-
-def _limit(card: "Card") -> Iterator[Piece]:
-    part = card.bounds[0] if card.bounds else None
-    if card.traffic is None:
-        yield "what limits it is unknown, since its traffic could not be counted"
-    elif not card.traffic.launches:
-        yield "launches no Triton kernel; torch's own are counted in bytes, not in FLOP"
-    elif part is None:
-        yield "no part was asked for, so there is no ridge to compare with"
-    elif part.bound is None or part.intensity is None or part.ridge is None:
-        yield f"what limits it is unknown: {part.unknown}"
-    elif not card.traffic.flops:
-        yield Strong("limited by memory")
-        yield ": "
-        yield Quantity(0, "FLOP", Label.COUNTED)
-        yield ", nothing but bytes to move"
-    else:
-        memory = part.bound.limiter == "memory"
-        yield Strong(f"limited by {'memory' if memory else 'arithmetic'}")
-        yield ": "
-        yield Quantity(part.intensity, "FLOP/byte", Label.COUNTED)
-        yield ", "
-        ratio = part.ridge / part.intensity if memory else part.intensity / part.ridge
-        yield Bare(Quantity(ratio, "x", Label.MODELLED))
-        yield f" {'below' if memory else 'above'} the {part.dtype} ridge of "
-        yield Quantity(part.ridge, "FLOP/byte", Label.MODELLED)
-        yield f" on {short(part)}"
 
 
 def _right(card: "Card") -> Line:
@@ -140,6 +67,8 @@ def _right(card: "Card") -> Line:
     pieces: list[Piece] = [card.check.message]
     if card.check.state != "agrees" and card.traffic:
         pieces += _unwritten(card)
+    if card.traffic and card.traffic.written_inputs:
+        pieces.append(f"; writes into {', '.join(card.traffic.written_inputs)}")
     return Line("right", states[card.check.state], tuple(pieces))
 
 
@@ -155,7 +84,11 @@ def _unwritten(card: "Card") -> Iterator[Piece]:
 def _lean(card: "Card") -> Line:
     moved, least = card.traffic, card.compulsory_bytes
     if moved is None or least is None:
-        return Line("lean", "unknown", ("not counted",))
+        # What stopped a run is on the line above, unless that one only says that nothing ran.
+        why = (
+            ("not counted",) if card.check.state == "stopped" else ("not counted: ", card.uncounted)
+        )
+        return Line("lean", "unknown", why)
     pieces: list[Piece] = [Quantity(moved.total_bytes, "B", Label.COUNTED)]
     if least:
         ratio = Quantity(moved.total_bytes / least, "x", Label.COUNTED)
@@ -165,9 +98,15 @@ def _lean(card: "Card") -> Line:
         per = Quantity(int(each) if each == int(each) else each, "B/element", Label.COUNTED)
         pieces += [", ", Bare(per)]
     pieces += _by_torch(card)
-    pieces += _again(card)
-    reached = moved.total_bytes <= least and not any(op.kind != "fill" for op in moved.eager_ops)
-    return Line("lean", "reached" if reached else "noted", tuple(pieces))
+    waste = [*_again(card), *_from_dram(card)]
+    reached = not waste and moved.total_bytes <= least and not _torch_works(card)
+    return Line("lean", "reached" if reached else "noted", (*pieces, *waste))
+
+
+def _torch_works(card: "Card") -> bool:
+    """Whether torch runs anything around the kernels that is more than a fill."""
+    assert card.traffic is not None
+    return any(op.kind != "fill" for op in card.traffic.eager_ops)
 
 
 def _by_torch(card: "Card") -> Iterator[Piece]:
@@ -199,6 +138,22 @@ def _again(card: "Card") -> Iterator[Piece]:
                 yield Bare(Quantity(asked / row.nbytes, "x", Label.COUNTED))
 
 
+def _from_dram(card: "Card") -> Iterator[Piece]:
+    """What DRAM moves, where caches make that differ from what is asked for or is compulsory."""
+    moved, least = card.traffic, card.compulsory_bytes
+    part = card.bounds[0] if card.bounds else None
+    if part is None or part.dram is None or moved is None or not least or _torch_works(card):
+        return
+    dram = part.dram.total_bytes
+    ends = 2 * SECTOR_BYTES * len(part.dram.by_tensor)  # sectors that a tensor fills in part
+    if moved.kernel_bytes > moved.unique_bytes or dram > least + ends:
+        yield "; DRAM moves "
+        yield Quantity(dram, "B", Label.MODELLED)
+        yield ", "
+        yield Bare(Quantity(dram / least, "x", Label.MODELLED))
+        yield f", on {short(part)}"
+
+
 def _native(card: "Card") -> Line:
     if not card.kernels:
         return Line("native", "unknown", (card.uncompiled,))
@@ -228,13 +183,31 @@ def _native(card: "Card") -> Line:
     ]
     if spilled:
         pieces += ["; up to ", Bare(Quantity(spilled, "bytes", Label.COMPILED)), " spilled"]
-    return Line("native", "noted" if spilled else "reached", tuple(pieces))
+    waste = tuple(_of_sectors(card))
+    return Line("native", "noted" if spilled or waste else "reached", (*pieces, *waste))
+
+
+def _of_sectors(card: "Card") -> Iterator[Piece]:
+    """The tensor that wastes most of the sectors its warps touch, if all together waste many."""
+    if card.sectors is None or (card.sectors.total.efficiency or 1) >= FILLED:
+        return
+    rows = card.sectors.by_tensor
+    worst = max(rows, key=lambda name: SECTOR_BYTES * rows[name].sectors - rows[name].useful_bytes)
+    yield f"; {worst} fills "
+    yield Compiled(text(rows[worst].efficiency, "%"))
+    yield " "
+    yield Label.MODELLED
+    yield " of its sectors"
 
 
 def compiled_for(card: "Card") -> str:
     """The target of the part that the first line speaks of, if it was compiled for it."""
-    wanted = card.bounds[0].target if card.bounds else ""
-    return wanted if wanted in card.targets else card.targets[0]
+    return target_of(card.bounds[0].target if card.bounds else None, card.targets)
+
+
+def target_of(wanted: str | None, among: Sequence[str]) -> str:
+    """The target that is wanted if it is among these, else the first of them; "" of none."""
+    return wanted if wanted in among and wanted else next(iter(among), "")
 
 
 def _troubles(card: "Card") -> Iterator[tuple[Piece, ...]]:
@@ -267,7 +240,7 @@ def _too_much(large: Sequence[Artifact]) -> Iterator[Piece]:
 
 def _fast(card: "Card") -> Line:
     if card.timing is None:
-        return Line("fast", "unknown", (card.untimed,))
+        return Line("fast", "unknown", tuple(_untimed(card)))
     pieces: list[Piece] = [Quantity(card.timing.median_s, "s", Label.MEASURED)]
     part = card.timed_on
     if part is None or part.bound is None:
@@ -275,8 +248,37 @@ def _fast(card: "Card") -> Line:
     elif not card.timing.resolved:
         pieces += [f" on {short(part)}: too short for the timer"]
     else:
-        share = Quantity(part.bound.time_s / card.timing.median_s, "%", Label.MEASURED)
-        bound = Quantity(part.bound.time_s, "s", Label.MODELLED)
-        pieces += [", ", Bare(share), f" of what {short(part)} allows, ", bound]
+        pieces += [", ", *_share(card.timing.median_s, part, Label.MEASURED)]
     pieces += [f"; {said}" for said in (card.timing.swing, card.timing.note) if said]
     return Line("fast", "noted", tuple(pieces))
+
+
+def _share(time_s: float, part: "PartBound", label: Label) -> Iterator[Piece]:
+    """A time as a share of what a part allows; its bound is known."""
+    assert part.bound is not None
+    yield Bare(Quantity(part.bound.time_s / time_s, "%", label))
+    yield f" of what {short(part)} allows, "
+    yield Quantity(part.bound.time_s, "s", Label.MODELLED)
+
+
+def _untimed(card: "Card") -> Iterator[Piece]:
+    """Why there is no time, and what the solution's was where there was a GPU."""
+    yield card.untimed
+    if card.recorded:
+        yield "; "
+        yield from _run(card.recorded[0])
+    elif card.untimed in (NO_GPU, NOT_ON_GPU):
+        yield "; no recording yet"
+
+
+def _run(run: "Recorded") -> Iterator[Piece]:
+    """A recorded run; of a stale one no number, since it is of other code."""
+    if run.changes:
+        yield f"the run of {run.whose} on {run.where}, is stale: {', '.join(run.changes)}"
+        return
+    yield f"{run.whose} took "
+    yield Quantity(run.timing.median_s, "s", Label.RECORDED)
+    yield f" on {run.where}, for {', '.join(run.arguments.values())}"
+    if run.bound.bound:
+        yield ": "
+        yield from _share(run.timing.median_s, run.bound, Label.RECORDED)

@@ -10,13 +10,16 @@ import html
 import math
 from collections.abc import Iterable, Sequence
 
-from gpu_utils.card.lines import Bare, Code, Piece, Strong
-from gpu_utils.quantities import Quantity
+from gpu_utils.card.pieces import Bare, Code, Compiled, Piece, Strong
+from gpu_utils.quantities import Label, Quantity
+from gpu_utils.roofline.bounds import Limiter
 
 __all__ = [
     "ARITHMETIC",
+    "COLOURS",
     "FAINT",
     "MEMORY",
+    "NONE",
     "REACHED",
     "RULE",
     "UNKNOWN",
@@ -28,6 +31,8 @@ __all__ = [
 ]
 
 MEMORY, ARITHMETIC, REACHED, UNKNOWN = "#0072B2", "#D55E00", "#009E73", "#767676"
+# Of what limits a kernel; the L2 is a memory too.
+COLOURS: dict[Limiter, str] = {"memory": MEMORY, "L2": MEMORY, "compute": ARITHMETIC}
 FAINT = "var(--jp-ui-font-color2, #767676)"
 RULE = "var(--jp-border-color2, #9e9e9e)"
 
@@ -42,6 +47,8 @@ class Bar:
 
 Cell = Sequence[Piece | Bar]
 
+NONE: Cell = ("–",)
+
 
 def drawn(pieces: Cell) -> str:
     """Pieces of a line or a cell, escaped, with a badge beside each number that has a label."""
@@ -54,9 +61,13 @@ def _piece(piece: Piece | Bar) -> str:
         return f'<div style="width:{width}px;height:6px;background-color:{piece.colour}"></div>'
     if isinstance(piece, Quantity):
         return piece._repr_html_()
+    if isinstance(piece, Label):
+        return piece.badge
     if isinstance(piece, Bare):
         kind = "unknown" if piece.quantity.value is None else piece.quantity.label.lower()
         return f'<span class="{kind}">{html.escape(piece.quantity.text)}</span>'
+    if isinstance(piece, Compiled):
+        return f'<span class="compiled">{html.escape(str(piece))}</span>'
     text = html.escape(piece).replace("\n", "<br>")
     tag = {Code: "code", Strong: "b"}.get(type(piece))
     return f"<{tag}>{text}</{tag}>" if tag else text

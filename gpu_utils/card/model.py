@@ -1,20 +1,17 @@
 """What a card holds: plain data, with a text, an HTML and a JSON form."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from gpu_utils.bench import Timing
-from gpu_utils.card import lines, page
+from gpu_utils.card import document, lines, page
 from gpu_utils.codegen import Artifact
 from gpu_utils.roofline import Bound
-from gpu_utils.traffic import EagerOp, LaunchTraffic, LineTraffic, TensorTraffic, Traffic
+from gpu_utils.traffic import Dram, Sectors, Traffic
 
-__all__ = ["Card", "Check", "KernelCode", "PartBound"]
-
-SCHEMA = 1  # raise it when a field changes its meaning
+__all__ = ["Card", "Check", "KernelCode", "PartBound", "Recorded"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +48,9 @@ class PartBound:
         dtype: whose peak limits the arithmetic; "fp32" and "fp64" are the plain cores.
         intensity: counted FLOP of that kind per compulsory byte.
         ridge: the FLOP/byte at which the part's two limits meet.
-        sources: the documents that its bandwidth and its peak are read from.
+        sources: the documents that its bandwidths and its peak are read from.
+        unknown: why there is no bound, if there is none.
+        dram: what its DRAM moves for the kernels; None, with the reason, if that is not modelled.
     """
 
     part: str
@@ -63,6 +62,31 @@ class PartBound:
     bound: Bound | None = None
     sources: tuple[str, ...] = ()
     unknown: str = ""
+    dram: Dram | None = None
+    unmodelled: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """A recorded run of a lab's solution, RECORDED: never of the callable that a card is about.
+
+    Attributes:
+        whose: "the solution of lab00".
+        arguments: parameter -> its dtype and shape, or its value, in that run.
+        where: the GPU and the day.
+        versions: of what it ran with.
+        timing: of one call.
+        bound: on that GPU, for the bytes that were recorded.
+        changes: what has changed since, which makes it stale; empty if nothing has.
+    """
+
+    whose: str
+    arguments: Mapping[str, str]
+    where: str
+    versions: str
+    timing: Timing
+    bound: PartBound
+    changes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -73,30 +97,36 @@ class Card:
         name: what was studied.
         arguments: parameter -> its dtype and shape, or its value.
         check: whether it is right.
-        traffic: COUNTED, without the result; None if it stopped on the way.
+        traffic: COUNTED, without the result; None, with the reason, if it could not be counted.
         compulsory_bytes: distinct bytes of the arguments that are used and of the results.
         elements: of the result, if no argument has more; bytes an element are then telling.
         targets: what it was compiled for.
         kernels: COMPILED, one entry for each different launch.
         uncompiled: why there are no kernels, if there are none.
+        sectors: MODELLED, by the code for one target; None, with the reason, if they are not.
         bounds: MODELLED, one entry a part.
         timing, timed_on: MEASURED, and the bound on that device if its part is known.
         untimed: why there is no timing, if there is none.
+        recorded: RECORDED runs, the one to show first, first.
     """
 
     name: str
     arguments: Mapping[str, str]
     check: Check
     traffic: Traffic | None
+    uncounted: str
     compulsory_bytes: int | None
     elements: int | None
     targets: tuple[str, ...]
     kernels: tuple[KernelCode, ...]
     uncompiled: str
+    sectors: Sectors | None
+    unsectored: str
     bounds: tuple[PartBound, ...]
     timing: Timing | None
     timed_on: PartBound | None
     untimed: str
+    recorded: tuple[Recorded, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(map(str, lines.five(self)))
@@ -109,52 +139,17 @@ class Card:
 
     def to_json(self) -> str:
         """Return the card as JSON, with the same names as its attributes."""
-        fields = dataclasses.asdict(self)
-        if self.traffic:
-            del fields["traffic"]["result"]
-        return json.dumps({"schema": SCHEMA, **fields}, indent=1)
+        return document.dump(self)
 
     @classmethod
     def from_json(cls, text: str) -> "Card":
         """Read what `to_json` wrote.
 
         Raises:
-            ValueError: it is not the JSON of a card.
+            ValueError: it is not the JSON of a card, or of another version's.
         """
-        fields = json.loads(text)
-        if not isinstance(fields, dict) or fields.pop("schema", None) != SCHEMA:
-            raise ValueError(
-                f"this JSON is no kernel card of schema {SCHEMA}: study the kernel again, or read "
-                "the card with the version that wrote it"
-            )
-        fields["check"] = Check(**fields["check"])
-        fields["traffic"] = fields["traffic"] and _traffic(fields["traffic"])
-        fields["targets"] = tuple(fields["targets"])
-        fields["kernels"] = tuple(map(_kernel, fields["kernels"]))
-        fields["bounds"] = tuple(map(_part, fields["bounds"]))
-        fields["timing"] = fields["timing"] and Timing(**fields["timing"])
-        fields["timed_on"] = fields["timed_on"] and _part(fields["timed_on"])
-        return cls(**fields)
+        return document.load(text)
 
     def save(self, path: str | Path) -> None:
         """Write the card's JSON to a file."""
         Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
-
-
-def _traffic(fields: dict[str, Any]) -> Traffic:
-    fields["eager_ops"] = tuple(EagerOp(**op) for op in fields["eager_ops"])
-    fields["launches"] = tuple(LaunchTraffic(**launch) for launch in fields["launches"])
-    fields["by_tensor"] = {k: TensorTraffic(**row) for k, row in fields["by_tensor"].items()}
-    fields["by_line"] = {k: LineTraffic(**row) for k, row in fields["by_line"].items()}
-    fields["written_inputs"] = tuple(fields.get("written_inputs", ()))
-    return Traffic(**fields)
-
-
-def _kernel(fields: dict[str, Any]) -> KernelCode:
-    built = {target: Artifact.from_json(json.dumps(row)) for target, row in fields["built"].items()}
-    return KernelCode(**{**fields, "built": built})
-
-
-def _part(fields: dict[str, Any]) -> PartBound:
-    bound = fields["bound"] and Bound(**fields["bound"])
-    return PartBound(**{**fields, "bound": bound, "sources": tuple(fields["sources"])})

@@ -10,7 +10,7 @@ from gpu_utils import roofline
 from gpu_utils.card import arguments
 from gpu_utils.card.model import PartBound
 from gpu_utils.specs import GPUSpec, UnknownFigureError
-from gpu_utils.traffic import Traffic
+from gpu_utils.traffic import Dram, Traffic
 
 __all__ = ["Needs", "bound", "needs"]
 
@@ -71,11 +71,17 @@ def _bytes(moved: Traffic, given: Mapping[str, Any], counted: Any) -> tuple[int,
             written += row.unique_store_bytes
             if torch_works and not row.unique_load_bytes + row.unique_store_bytes:
                 by_torch += row.nbytes
-    own = {tensor.untyped_storage().data_ptr() for tensor in arguments.tensors(counted)}
+    # By the storage itself: a meta tensor has no address.
+    own = {tensor.untyped_storage()._cdata for tensor in arguments.tensors(counted)}
     results = {
-        (tensor.data_ptr(), tensor.shape, tensor.stride()): arguments.distinct_bytes(tensor)
+        (
+            tensor.untyped_storage()._cdata,
+            tensor.storage_offset(),
+            tensor.shape,
+            tensor.stride(),
+        ): arguments.distinct_bytes(tensor)
         for tensor in arguments.tensors(moved.result)
-        if tensor.untyped_storage().data_ptr() not in own
+        if tensor.untyped_storage()._cdata not in own
     }
     return read, written + sum(results.values()), by_torch
 
@@ -97,21 +103,31 @@ def _elements(moved: Traffic, given: Mapping[str, Any]) -> int | None:
     return results[0] if len(results) == 1 and results[0] >= max(largest, 1) else None
 
 
-def bound(spec: GPUSpec, needs: Needs | None) -> PartBound:
-    """The bound on one part: the kinds of work overlap, and the slowest decides."""
-    part = PartBound(spec.id, spec.name, spec.target or "")
+def bound(spec: GPUSpec, needs: Needs | None, dram: Dram | None = None) -> PartBound:
+    """The bound on one part: the kinds of work overlap, and the slowest decides.
+
+    Args:
+        spec: one device of the part.
+        needs: what the operation needs; None if that is not known.
+        dram: what was modelled on the part; what its L2 is asked for can bound the time too.
+    """
+    part = PartBound(spec.id, spec.name, spec.target or "", dram=dram)
     if needs is None or not needs.nbytes:
         why = "it moves nothing" if needs else "its traffic could not be counted"
         return dataclasses.replace(part, unknown=why)
     try:
+        l2_bytes = _l2_bytes(spec, dram) if dram else None
         bounds = {
-            dtype: roofline.bound(roofline.OpCost(flops, needs.nbytes), spec, dtype)
+            dtype: roofline.bound(
+                roofline.OpCost(flops, needs.nbytes), spec, dtype, l2_bytes=l2_bytes
+            )
             for dtype, flops in needs.flops.items()
         }
     except UnknownFigureError as error:
         return dataclasses.replace(part, unknown=str(error).partition(": ")[0])
     dtype = max(bounds, key=lambda dtype: bounds[dtype].compute_time_s)
-    fields = ("memory_bandwidth_bytes_per_s", f"peak_flops_per_s.{dtype}")
+    fields = ["memory_bandwidth_bytes_per_s", f"peak_flops_per_s.{dtype}"]
+    fields += ["l2_bandwidth_bytes_per_s"] if l2_bytes is not None else []
     sources = [spec.sources[field] for field in fields if field in spec.sources]
     return dataclasses.replace(
         part,
@@ -121,3 +137,15 @@ def bound(spec: GPUSpec, needs: Needs | None) -> PartBound:
         bound=bounds[dtype],
         sources=tuple(dict.fromkeys(f"{source.title} ({source.trust})" for source in sources)),
     )
+
+
+def _l2_bytes(spec: GPUSpec, dram: Dram) -> int | None:
+    """What the L2 is asked for, where that takes longer than what DRAM moves for it.
+
+    None where DRAM takes longer, since a kernel that waits for DRAM does not wait for the L2, and
+    where the L2's bandwidth is unknown.
+    """
+    if spec.l2_bandwidth_bytes_per_s is None:
+        return None
+    dram_time_s = dram.total_bytes / spec.require("memory_bandwidth_bytes_per_s")
+    return dram.l2_bytes if dram.l2_bytes / spec.l2_bandwidth_bytes_per_s > dram_time_s else None

@@ -3,9 +3,15 @@
 import html
 from typing import TYPE_CHECKING
 
-from gpu_utils.card import tables
-from gpu_utils.card.lines import SIGNS, Line, State, five
-from gpu_utils.card.markup import ARITHMETIC, FAINT, MEMORY, REACHED, RULE, UNKNOWN, drawn
+from gpu_utils.card.by_part import by_part
+from gpu_utils.card.by_target import by_target
+from gpu_utils.card.limit import known_limiter
+from gpu_utils.card.lines import five
+from gpu_utils.card.markup import ARITHMETIC, COLOURS, FAINT, REACHED, RULE, UNKNOWN, drawn
+from gpu_utils.card.notes import notes
+from gpu_utils.card.pieces import SIGNS, Line, State
+from gpu_utils.card.runs import runs
+from gpu_utils.card.tables import by_line, by_tensor
 
 if TYPE_CHECKING:
     from gpu_utils.card.model import Card
@@ -25,7 +31,7 @@ def page(card: "Card") -> str:
     """The HTML of a card."""
     first, *rungs = five(card)
     given = ", ".join(f"{name}: {value}" for name, value in card.arguments.items())
-    folded = (tables.by_tensor, tables.by_line, tables.by_target, tables.by_part, tables.notes)
+    folded = (by_tensor, by_line, by_target, by_part, runs, notes)
     return (
         f'<div class="ridge-card" role="group" aria-label="kernel card of {html.escape(card.name)}"'
         f' style="border:1px solid {RULE};padding:6px 14px;max-width:70em">'
@@ -38,11 +44,11 @@ def page(card: "Card") -> str:
 
 
 def _limit(card: "Card") -> str:
-    """The edge of the first line: the colour of what limits the kernel."""
-    bound = card.bounds[0].bound if card.bounds else None
-    if bound is None or card.traffic is None or not card.traffic.launches:
+    """The edge of the first line: the colour of what limits the kernel, doubled for the L2."""
+    limiter = known_limiter(card)
+    if limiter is None:
         return _EDGES["unknown"]
-    return f"4px solid {MEMORY if bound.limiter == 'memory' else ARITHMETIC}"
+    return f"4px {'double' if limiter == 'L2' else 'solid'} {COLOURS[limiter]}"
 
 
 def _rung(line: Line) -> str:

@@ -1,10 +1,14 @@
 """The card of a learner's own kernel, made where a mistake in it cannot hurt the notebook."""
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gpu_utils.course import units, worker
+from gpu_utils import codegen, recordings
+from gpu_utils.course import cases, units, worker
 from gpu_utils.course.lab import Lab
+
+if TYPE_CHECKING:
+    from gpu_utils.card import Recorded
+    from gpu_utils.recordings import Recording
 
 
 class NoCard:
@@ -20,6 +24,9 @@ class NoCard:
 def study(what: str, function: str, *args: Any, **kwargs: Any) -> Any:
     """The kernel card of a function in a lab file, as the file is now.
 
+    Where there is no GPU, the card shows beside it what the solution took on those that there
+    are recordings of.
+
     Args:
         what: `"lab00"`.
         function: the launcher's name in that file: `"axpby"`.
@@ -29,10 +36,9 @@ def study(what: str, function: str, *args: Any, **kwargs: Any) -> Any:
         A `card.Card`; or a line that says why there is none yet.
     """
     unit, _ = units.find(what)
-    path = units.root() / units.default_side() / f"{unit.stem}.py"
     answer: dict = {}
     for message in worker.run(
-        lambda send: send(_in_the_worker(path, function, args, kwargs)),
+        lambda send: send(_in_the_worker(unit, function, args, kwargs)),
         time_limit_s=unit.time_limit_s,
         memory_limit_bytes=unit.memory_limit_bytes,
     ):
@@ -48,12 +54,33 @@ def study(what: str, function: str, *args: Any, **kwargs: Any) -> Any:
     return card.Card.from_json(answer["card"])
 
 
-def _in_the_worker(path: Path, function: str, args: tuple, kwargs: dict) -> dict:
+def _in_the_worker(unit: units.Unit, function: str, args: tuple, kwargs: dict) -> dict:
     from gpu_utils import card
 
+    path = units.root() / units.default_side() / f"{unit.stem}.py"
+    recorded = _recorded(unit, function)  # before the file under study is imported
     try:
-        return {"card": card.study(getattr(Lab(path), function), *args, **kwargs).to_json()}
+        fn = getattr(Lab(path), function)
+        return {"card": card.study(fn, *args, recorded=recorded, **kwargs).to_json()}
     except NotImplementedError:
         return {"why": f"no card yet: {function} is not written"}
     except Exception as error:
         return {"why": f"no card of {function}: {type(error).__name__}: {error}"}
+
+
+def _recorded(unit: units.Unit, function: str) -> "list[Recorded]":
+    """What the unit's solution took where it was recorded, stale or not."""
+    from gpu_utils import card
+
+    found = recordings.find(function, unit=unit.name)
+    return [card.recorded(recording, _changes(unit, recording)) for recording in found]
+
+
+def _changes(unit: units.Unit, recording: "Recording") -> tuple[str, ...]:
+    """How the solution differs from what was recorded, by what it launches for those arguments."""
+    for case in cases.cases(unit):
+        arguments = case.arguments("meta")
+        told = {name: recordings.described(value) for name, value in case.named(arguments).items()}
+        if case.name == recording.function and told == dict(recording.arguments):
+            return recording.changes(codegen.capture(case.function, *arguments))
+    return ("the solution is no longer measured with these arguments",)

@@ -4,8 +4,9 @@ Sets do not know of each other, so the k-th access to every set is simulated in 
 is exact LRU, and a cache of thousands of sets takes thousands of accesses at a time.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -13,6 +14,7 @@ __all__ = ["LINE_BYTES", "Cache", "Events", "sector_counts"]
 
 SECTOR_BYTES = 32
 LINE_BYTES = 128
+_STATE = ("_line", "_owner", "_readable", "_dirty", "_age")  # of a cache: arrays of (way, set)
 _BITS = np.array([value.bit_count() for value in range(16)], dtype=np.int64)
 
 
@@ -121,24 +123,29 @@ class Cache:
         # NumPy sorts 16-bit numbers by radix, ten times as fast as wider ones.
         small = sets.astype(np.uint16) if self.sets <= 1 << 16 else sets
         order = np.argsort(small, kind="stable")
-        busiest = np.argsort(-counts, kind="stable")
-        self._permute(busiest)
+        used = np.flatnonzero(counts)
+        busiest = used[np.argsort(-counts[used], kind="stable")]
         starts = (np.cumsum(counts) - counts)[busiest]
         # Step k is for the sets that are accessed more than k times: the first ones of `busiest`.
         active = np.searchsorted(-counts[busiest], -np.arange(counts.max()), side="left")
         behind = _Behind(events, order)
-        for step, size in enumerate(active.tolist()):
-            self._step(starts[:size] + step, behind)
-        inverse = np.empty_like(busiest)
-        inverse[busiest] = np.arange(self.sets)
-        self._permute(inverse)
+        with self._only(busiest):
+            for step, size in enumerate(active.tolist()):
+                self._step(starts[:size] + step, behind)
         self.hits += int(sector_counts(behind.hit).sum())
         self.misses += int(sector_counts(behind.miss).sum())
         return behind.events()
 
-    def _permute(self, order: np.ndarray) -> None:
-        for name in ("_line", "_owner", "_readable", "_dirty", "_age"):
-            setattr(self, name, np.ascontiguousarray(getattr(self, name)[:, order]))
+    @contextlib.contextmanager
+    def _only(self, sets: np.ndarray) -> Iterator[None]:
+        """While active, the state is that of these sets alone, in this order."""
+        whole = {name: getattr(self, name) for name in _STATE}
+        for name, state in whole.items():
+            setattr(self, name, np.ascontiguousarray(state[:, sets]))
+        yield
+        for name, state in whole.items():
+            state[:, sets] = getattr(self, name)
+            setattr(self, name, state)
 
     def _step(self, index: np.ndarray, behind: "_Behind") -> None:
         """One access to each of the first `index.size` sets."""
@@ -150,7 +157,7 @@ class Cache:
         chosen = np.where(here, ways, self._age[:, :size]).min(axis=0)
         found = chosen < 0
         way = chosen % self.ways
-        at = way * self.sets + np.arange(size)
+        at = way * self._line.shape[1] + np.arange(size)
 
         readable, dirty = self._readable.ravel()[at], self._dirty.ravel()[at]
         behind.replaced_dirty[index] = dirty * ~found

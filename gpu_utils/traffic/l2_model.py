@@ -12,8 +12,9 @@ from gpu_utils.traffic import lens
 from gpu_utils.traffic.cache import SECTOR_BYTES, Cache, Events, sector_counts
 from gpu_utils.traffic.result import Traffic
 from gpu_utils.traffic.schedule import Schedule
+from gpu_utils.traffic.stream import Access
 
-__all__ = ["Dram", "TensorDram", "dram"]
+__all__ = ["Dram", "DramModel", "TensorDram", "dram"]
 
 WAYS = 16  # no vendor publishes them all; an MI300X has 16
 
@@ -26,7 +27,7 @@ class TensorDram:
     write_bytes: int
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Dram:
     """What DRAM moves, MODELLED.
 
@@ -48,12 +49,17 @@ class Dram:
     misses: int
     by_tensor: dict[str, TensorDram]
     assumptions: tuple[str, ...]
-    traffic: Traffic = dataclasses.field(repr=False, compare=False)
+    traffic: Traffic = dataclasses.field(compare=False)
 
     @property
     def total_bytes(self) -> int:
         """Read and written together."""
         return self.read_bytes + self.write_bytes
+
+    @property
+    def l2_bytes(self) -> int:
+        """What the L2 was asked for: each distinct sector of each access."""
+        return (self.hits + self.misses) * SECTOR_BYTES
 
     @property
     def hit_rate(self) -> float | None:
@@ -70,6 +76,9 @@ class Dram:
         rows.append(f"{'all':<12}{self.read_bytes:>16,}{self.write_bytes:>16,}")
         rows += [f"assumes: {assumption}" for assumption in self.assumptions]
         return "\n".join(rows)
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,6 +176,41 @@ def _part(spec: GPUSpec, programs_in_flight: int | None, l2_bytes: int | None) -
     )
 
 
+class DramModel:
+    """The L2 model as an observer of a walk: `lens.run(fn, args, kwargs, [model, ...])`.
+
+    So several parts, and other observers, share one walk. The arguments are those of `dram`.
+    """
+
+    def __init__(
+        self, spec: GPUSpec, programs_in_flight: int | None = None, l2_bytes: int | None = None
+    ) -> None:
+        self._part = _part(spec, programs_in_flight, l2_bytes)
+        self._memory = _Memory(self._part)
+        self._schedule = Schedule(self._part.l2_count, self._part.in_flight, self._memory.access)
+
+    def __call__(self, access: Access) -> None:
+        self._schedule(access)
+
+    def result(self, traffic: Traffic) -> Dram:
+        """What DRAM moved in the walk that ended with `traffic`; to be asked for once."""
+        memory = self._memory
+        self._schedule.finish()
+        written = memory.totals[1]
+        memory.flush()
+        read, all_written = memory.totals
+        return Dram(
+            read_bytes=read,
+            write_bytes=all_written,
+            dirty_bytes=all_written - written,
+            hits=sum(cache.hits for cache in memory.l2),
+            misses=sum(cache.misses for cache in memory.l2),
+            by_tensor={view.name: memory.moved(i) for i, view in enumerate(self._schedule.views)},
+            assumptions=self._part.assumptions(),
+            traffic=traffic,
+        )
+
+
 def dram(
     fn: Callable,
     *args: Any,
@@ -192,21 +236,5 @@ def dram(
     """
     lens.keep(fn, "dram", "spec", "programs_in_flight", "l2_bytes", "addresses_only")
     chosen = specs.get(spec) if isinstance(spec, str) else spec
-    part = _part(chosen, programs_in_flight, l2_bytes)
-    memory = _Memory(part)
-    schedule = Schedule(part.l2_count, part.in_flight, memory.access)
-    traffic = lens.run(fn, args, kwargs, [schedule], addresses_only)
-    schedule.finish()
-    written = memory.totals[1]
-    memory.flush()
-    read, all_written = memory.totals
-    return Dram(
-        read_bytes=read,
-        write_bytes=all_written,
-        dirty_bytes=all_written - written,
-        hits=sum(cache.hits for cache in memory.l2),
-        misses=sum(cache.misses for cache in memory.l2),
-        by_tensor={view.name: memory.moved(i) for i, view in enumerate(schedule.views)},
-        assumptions=part.assumptions(),
-        traffic=traffic,
-    )
+    model = DramModel(chosen, programs_in_flight, l2_bytes)
+    return model.result(lens.run(fn, args, kwargs, [model], addresses_only))

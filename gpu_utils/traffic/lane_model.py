@@ -21,7 +21,7 @@ from gpu_utils.traffic.result import Traffic
 from gpu_utils.traffic.storage import View
 from gpu_utils.traffic.stream import Access
 
-__all__ = ["LineSectors", "SectorCount", "Sectors", "sectors"]
+__all__ = ["LaneModel", "LineSectors", "SectorCount", "Sectors", "sectors"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _sum(lines: Iterable[LineSectors]) -> SectorCount:
     return functools.reduce(operator.add, (line.count for line in lines), SectorCount())
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Sectors:
     """What `sectors` found.
 
@@ -99,7 +99,7 @@ class Sectors:
 
     target: str
     lines: tuple[LineSectors, ...]
-    traffic: Traffic = dataclasses.field(repr=False, compare=False)
+    traffic: Traffic = dataclasses.field(compare=False)
 
     @property
     def total(self) -> SectorCount:
@@ -129,28 +129,37 @@ class Sectors:
         return {place: _sum(x for x in self.lines if x.place == place) for place in places}
 
     def __str__(self) -> str:
+        """One row a place. What follows from the compiler's layout is marked, for nbval."""
         where = f" on {self.target}" if self.target else ""
         rows = [
-            f"{'tensor':<12}{'kind':<8}{'place':<20}{'bits':>6}{'requests':>12}{'sectors':>12}"
+            f"{'tensor':<12}{'kind':<8}{'place':<20}{'bits':>7}{'requests':>12}{'sectors':>12}"
             f"{'a request':>11}{'useful':>9}   MODELLED{where}"
         ]
         for line in self.lines:
             n = line.count
             bits = "/".join(map(str, n.width_bits)) or "box"
-            rows.append(
-                f"{line.tensor:<12}{line.kind:<8}{line.place:<20}{bits:>6}"
-                f"{n.requests:>12,}{n.sectors:>12,}{n.sectors_per_request or 0:>11.3g}"
+            found = (
+                f"{bits:>6}{n.requests:>12,}{n.sectors:>12,}{n.sectors_per_request or 0:>11.3g}"
                 f"{n.efficiency or 0:>9.1%}   {n.layout_source}"
             )
+            marked = f"⟨{found}⟩" if self.target else f" {found}"
+            rows.append(f"{line.tensor:<12}{line.kind:<8}{line.place:<20}{marked}")
         return "\n".join(rows)
 
+    def __repr__(self) -> str:
+        return str(self)
 
-class _Counter:
-    """An observer that sums the requests of each place, tensor and kind."""
 
-    def __init__(self, kernels: Sequence[CompiledKernel]) -> None:
-        self._kernels = kernels
-        self.totals: dict[tuple[str, str, int, int, int], tuple[View, SectorCount]] = {}
+class LaneModel:
+    """The lane model as an observer of a walk: `lens.run(fn, args, kwargs, [model, ...])`.
+
+    It sums the requests of each place, tensor and kind. The argument is that of `sectors`.
+    """
+
+    def __init__(self, artifacts: Sequence[Artifact] | None = None) -> None:
+        self._given = artifacts is not None
+        self._kernels = _checked(artifacts) if artifacts is not None else []
+        self._totals: dict[tuple[str, str, int, int, int], tuple[View, SectorCount]] = {}
 
     def __call__(self, access: Access) -> None:
         address = access.address - access.region.base + access.region.offset
@@ -164,8 +173,30 @@ class _Counter:
         )
         view = access.region.view
         key = (access.kind, access.file, access.line, access.column, id(view))
-        before = self.totals.get(key, (view, SectorCount()))[1]
-        self.totals[key] = (view, before + count)
+        before = self._totals.get(key, (view, SectorCount()))[1]
+        self._totals[key] = (view, before + count)
+
+    def result(self, traffic: Traffic) -> Sectors:
+        """What was found in the walk that ended with `traffic`.
+
+        Raises:
+            ValueError: the artifacts are not those of the launches that were made.
+        """
+        if self._given:
+            _check_launches(self._kernels, traffic)
+        lines = tuple(
+            LineSectors(
+                tensor=view.name,
+                kind=kind,
+                file=short_name(file),
+                line=line,
+                column=column,
+                code=linecache.getline(file, line).strip(),
+                count=count,
+            )
+            for (kind, file, line, column, _), (view, count) in self._totals.items()
+        )
+        return Sectors(self._kernels[0].target if self._kernels else "", lines, traffic)
 
     def _requests(self, access: Access, address: Any) -> tuple[Requests, str]:
         kernel = next(iter(self._kernels[access.launch :]), None)  # too few: reported at the end
@@ -240,21 +271,5 @@ def sectors(
         TypeError: `fn` has a parameter called `artifacts` or `addresses_only`.
     """
     lens.keep(fn, "sectors", "artifacts", "addresses_only")
-    kernels = None if artifacts is None else _checked(artifacts)
-    counter = _Counter(kernels or ())
-    traffic = lens.run(fn, args, kwargs, [counter], addresses_only)
-    if kernels is not None:
-        _check_launches(kernels, traffic)
-    lines = tuple(
-        LineSectors(
-            tensor=view.name,
-            kind=kind,
-            file=short_name(file),
-            line=line,
-            column=column,
-            code=linecache.getline(file, line).strip(),
-            count=count,
-        )
-        for (kind, file, line, column, _), (view, count) in counter.totals.items()
-    )
-    return Sectors(kernels[0].target if kernels else "", lines, traffic)
+    model = LaneModel(artifacts)
+    return model.result(lens.run(fn, args, kwargs, [model], addresses_only))

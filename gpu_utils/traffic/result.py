@@ -67,7 +67,7 @@ class EagerOp:
     where: str
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Traffic:
     """All that a callable moved, COUNTED on the interpreter.
 
@@ -105,7 +105,7 @@ class Traffic:
     special_ops: int = 0
     atomics: int = 0
     written_inputs: tuple[str, ...] = ()
-    result: Any = dataclasses.field(repr=False, compare=False, default=None)
+    result: Any = dataclasses.field(compare=False, default=None)
 
     @property
     def kernel_bytes(self) -> int:
@@ -137,9 +137,13 @@ class Traffic:
         )
         launched = ", ".join(f"{x.kernel} x {x.programs}" for x in self.launches) or "none"
         special = f", {self.special_ops:,} special functions" if self.special_ops else ""
-        rows.append(f"kernels and programs: {launched}; {self.flops:,} FLOP{special}")
+        atomics = f", {self.atomics:,} atomics" if self.atomics else ""
+        rows.append(f"kernels and programs: {launched}; {self.flops:,} FLOP{special}{atomics}")
         rows += [
             f"eager {op.name}: {op.read_bytes:,} read, {op.written_bytes:,} written"
             for op in self.eager_ops
         ]
         return "\n".join(rows)
+
+    def __repr__(self) -> str:
+        return str(self)

@@ -135,12 +135,12 @@ def test_a_difference_without_tests_explains_no_failure():
 
 
 def test_the_table_has_each_environment_folder_and_difference():
-    cells = {"triton 3.9.0": {HERE: Cell(1, 2, 1, 1), "tests/unit/test_card.py": Cell(0, 0, 0, 0)}}
+    cells = {"triton 3.9.0": {HERE: Cell(1, 2, 1, 1), "tests/unit/card": Cell(0, 0, 0, 0)}}
     lines = report.table(cells, [GONE, Difference(("3.6.0",), "other")])
     assert lines == [
         "triton 3.9.0",
-        "  tests/unit/traffic       1 passed, 1 skipped, 1 known, 1 failed",
-        "  tests/unit/test_card.py  no test",
+        "  tests/unit/traffic  1 passed, 1 skipped, 1 known, 1 failed",
+        "  tests/unit/card     no test",
         "",
         "known differences:",
         f"  3.9.0: it is gone (fails {HERE}/test_b.py::three)",

@@ -28,7 +28,7 @@ TESTS = (
     "tests/unit/traffic",
     "tests/unit/codegen",
     "tests/unit/others",
-    "tests/unit/test_card.py",
+    "tests/unit/card",
 )
 _PYTEST = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider")
 
