@@ -242,7 +242,9 @@ def test_what_is_preloaded_holds_no_lab_and_no_ladder():
 
 def listeners(identity: str) -> list[int]:
     """The processes that answer terminals for `identity`."""
-    listed = subprocess.run(["ps", "-eww", "-o", "pid,args"], capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["ps", "-eww", "-o", "pid,args"], capture_output=True, text=True, check=True
+    )
     rows = [line.split() for line in listed.stdout.splitlines()]
     return [int(row[0]) for row in rows if row[-1] == identity and "--listen" in row]
 
