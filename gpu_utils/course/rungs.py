@@ -268,16 +268,17 @@ def through_l2(
     found = traffic.dram(
         fn, *args, spec=spec, programs_in_flight=programs_in_flight, l2_bytes=l2_bytes
     )
-    distinct = found.traffic.unique_bytes
-    busy = ", ".join(
-        f"{name} {(moved.read_bytes + moved.write_bytes) / found.traffic.by_tensor[name].nbytes:.2f}"
+    sizes = {name: record.nbytes for name, record in found.traffic.by_tensor.items()}
+    each = ", ".join(
+        f"{name} {(moved.read_bytes + moved.write_bytes) / sizes[name]:.2f} times its size"
         for name, moved in found.by_tensor.items()
     )
-    assert found.total_bytes <= at_most * distinct, (
-        f"{_name(fn)} on {_label(args)} moves {found.total_bytes / distinct:.2f} times its distinct "
-        f"bytes in DRAM, MODELLED; {at_most:g} are enough. Times their size by tensor: {busy}. "
-        "What is asked for again after much else has passed through the L2 comes from DRAM again: "
-        "let each program finish with what it reads, in whole sectors of 32 bytes"
+    often = found.total_bytes / found.traffic.unique_bytes
+    assert often <= at_most, (
+        f"{_name(fn)} on {_label(args)} moves {often:.2f} times its distinct bytes in DRAM, "
+        f"MODELLED; {at_most:g} times is enough. DRAM moves {each}. What is asked for again after "
+        "much else has passed through the L2 comes from DRAM again: let a program finish with what "
+        "it reads, in whole sectors of 32 bytes"
     )
     return found
 
