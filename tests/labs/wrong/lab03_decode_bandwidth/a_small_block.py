@@ -30,5 +30,5 @@ def row_sum(w):
     M, K = w.shape
     out = torch.empty(M, dtype=torch.float32, device=w.device)
     grid = (triton.cdiv(M, 4),)
-    row_sum_kernel[grid](w, out, M, K, w.stride(0), BLOCK_M=4, BLOCK_K=64)
+    row_sum_kernel[grid](w, out, M, K, w.stride(0), BLOCK_M=4, BLOCK_K=128)
     return out

@@ -1,4 +1,4 @@
-"""c/native: four neighbours of a row and then the next row."""
+"""c/native: neighbouring lanes own columns that lie 32 apart."""
 
 import torch
 import triton
@@ -20,7 +20,8 @@ def gemv_w8a16_kernel(
     offs_m = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     acc = tl.zeros((BLOCK_M, BLOCK_K), dtype=tl.float32)
     for start in range(0, K, BLOCK_K):
-        offs_k = start + tl.arange(0, BLOCK_K)
+        lanes = tl.arange(0, BLOCK_K)
+        offs_k = start + lanes % 32 * (BLOCK_K // 32) + lanes // 32
         x = tl.load(x_ptr + offs_k, mask=offs_k < K, other=0.0)
         mask = (offs_m < M)[:, None] & (offs_k < K)[None, :]
         w_ptrs = w_ptr + offs_m[:, None] * stride_wm + offs_k[None, :]
@@ -34,6 +35,6 @@ def gemv_w8a16(w_int8, scale, x):
     check_layout(w_int8, scale, x)
     M, K = w_int8.shape
     out = torch.empty(M, dtype=x.dtype, device=x.device)
-    grid = (triton.cdiv(M, 256),)
-    gemv_w8a16_kernel[grid](w_int8, scale, x, out, M, K, w_int8.stride(0), BLOCK_M=256, BLOCK_K=4)
+    grid = (triton.cdiv(M, 4),)
+    gemv_w8a16_kernel[grid](w_int8, scale, x, out, M, K, w_int8.stride(0), BLOCK_M=4, BLOCK_K=1024)
     return out
