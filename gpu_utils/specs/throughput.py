@@ -17,7 +17,7 @@ Scenario = Literal["offline", "server", "interactive"]
 _FOLDER = importlib.resources.files(__package__)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class MLPerfResult:
     """One published row: the best per GPU for its round, model, scenario and part.
 
@@ -52,6 +52,12 @@ class MLPerfResult:
     submitter: str
     location: str
     source: Source
+
+    def __repr__(self) -> str:
+        return (
+            f"<{self.round} {self.model} {self.scenario}: {self.part} in {self.dtype}, "
+            f"{self.tokens_per_s:g} tokens/s of {self.gpus}>"
+        )
 
     @property
     def tokens_per_s_per_gpu(self) -> float:
