@@ -1,6 +1,6 @@
 """Lab 03: one trip of the weights, and whether the bandwidth that carries them predicts a model.
 
-Lesson: notebooks/03_decode_bandwidth.ipynb. About 90 minutes; the core task (c) about 25, and (a)
+Lesson: notebooks/03_decode_bandwidth.ipynb. About 95 minutes; the core task (c) about 25, and (a)
 and (b) lead up to it.
 
 Write your code where a TODO stands, save, and run the checks in
@@ -77,7 +77,7 @@ def check_layout(
 
 @triton.jit
 def row_sum_kernel(w_ptr, out_ptr, M, K, stride_wm, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr):
-    """Each program sums BLOCK_M rows, BLOCK_K columns at a time; w[m, k] is at m * stride_wm + k.
+    """Each program sums BLOCK_M rows, in blocks of BLOCK_K; w[m, k] is at m * stride_wm + k.
 
     ### BEGIN SOLUTION
     The accumulator is as large as the block: each lane adds up what it meets, in float32, and
@@ -182,9 +182,9 @@ def gemv(w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 def int8_to_float32(w):
     """The same as w.to(tl.float32), by one addition of integers and one of floats.
 
-    Given. A conversion (I2F) has a unit of its own, which is slow: with one for each weight it can
-    be busier than the memory. The bits of the float 12582912.0 (1.5 * 2^23) plus an integer n are
-    the bits of 12582912.0 + n, since that float's last bit is worth 1.
+    Given. Conversions (I2F) run at a fraction of the rate of additions: one for each weight can
+    keep an SM busier than the memory does. The bits of the float 12582912.0 (1.5 * 2^23) plus an
+    integer n are the bits of 12582912.0 + n, since that float's last bit is worth 1.
     """
     return (w.to(tl.int32) + 0x4B400000).to(tl.float32, bitcast=True) - 12582912.0
 

@@ -135,19 +135,19 @@ def _of_part(each: Decoded) -> Iterator[Line]:
         yield (f"{each.name}: not drawn, the weights and one cache do not fit",)
         return
     yield (f"{each.name}: at most {each.largest} sequences fit",)
-    for what, step in ((f"batch {each.setting.batch}", each.step(each.setting.batch)),
-                       (f"full, batch {each.largest}", each.step(each.largest))):  # fmt: skip
+    for batch in dict.fromkeys((each.setting.batch, each.largest)):
+        step, full = each.step(batch), "full, " if batch == each.largest else ""
         if step is None:
-            yield (f"- {what}: does not fit",)
+            yield (f"- batch {batch}: does not fit",)
             continue
         rate = Quantity(step.tokens_per_s_per_gpu, "tokens/s", Label.MODELLED)
         user = text(step.tokens_per_s_per_user, "tokens/s")
-        cached = text(step.attention.time_s / step.time_s, "%")
+        limit = "memory" if step.weights.limiter == "memory" else "arithmetic"
+        caches = text(step.attention.time_s / step.time_s, "%")
         yield (
-            f"- {what}: ", rate, f" a GPU, {user} a user; the weights' products are limited by "
-            f"{'memory' if step.weights.limiter == 'memory' else 'arithmetic'}; "
-            f"{cached} of the time are the caches'",
-        )  # fmt: skip
+            *(f"- {full}batch {batch}: ", rate, f" a GPU, {user} a user; "),
+            f"weights limited by {limit}, caches take {caches} of the time",
+        )
 
 
 def _leads(given: Setting, one: Decoded, other: Decoded) -> Iterator[Line]:

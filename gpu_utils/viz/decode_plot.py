@@ -15,7 +15,7 @@ from gpu_utils.viz.decode_answers import Decoded, Setting, batches, decoded, lin
 from gpu_utils.viz.machine import ARITHMETIC, MEMORY, Drawing
 from gpu_utils.viz.roofline_axes import INK, LEFT, RIGHT, RULE, Scale, text_at
 from gpu_utils.viz.roofline_lines import Line
-from gpu_utils.viz.roofline_svg import FAINT, HALO, REACHED, WIDTH
+from gpu_utils.viz.roofline_svg import FAINT, HALO, REACHED, UNKNOWN, WIDTH
 
 __all__ = ["Decoding", "decoding"]
 
@@ -64,10 +64,10 @@ def decoding(
     >>> print(decoding("Llama 3.1 8B", ["h100"], gpus=1, context=1000))
     Llama 3.1 8B in bf16, 1 GPU for a copy, caches of 1000 tokens, peaks: data sheet
     H100 SXM5 80GB: at most 426 sequences fit
-    - batch 1: 221 tokens/s MODELLED a GPU, 221 tokens/s a user; the weights' products are \
-limited by memory; 0.866 % of the time are the caches'
-    - full, batch 426: 18.4 k tokens/s MODELLED a GPU, 43.2 tokens/s a user; the weights' \
-products are limited by arithmetic; 72.1 % of the time are the caches'
+    - batch 1: 221 tokens/s MODELLED a GPU, 221 tokens/s a user; weights limited by memory, caches \
+take 0.866 % of the time
+    - full, batch 426: 18.4 k tokens/s MODELLED a GPU, 43.2 tokens/s a user; weights limited by \
+arithmetic, caches take 72.1 % of the time
     """
     if len(parts) > MOST:
         raise ValueError(f"the picture has room for {MOST} parts, not {len(parts)}")
@@ -82,6 +82,7 @@ def _drawn(given: Setting, found: Sequence[Decoded], said: Sequence[Line]) -> st
     x, y = Scale(0, 4, LEFT, RIGHT), _vertical(visible)
     body = [_axes(x, y), *(_curve(each, x, y) for each in visible)]
     body += _names(visible, x, y)
+    body += _missing([each for each in found if not each.drawn])
     body += _legend()
     label = html.escape("\n".join(map(roofline_lines.text, said)), quote=True)
     return (
@@ -161,6 +162,18 @@ def _names(visible: Sequence[Decoded], x: Scale, y: Scale) -> Iterator[str]:
             'stroke-dasharray="2 3" fill="none"/>'
             + text_at(RIGHT + 22, spot + 4, each.name, f'font-weight="600" {HALO}')
             + text_at(RIGHT + 22, spot + 19, full, 'font-size="11"')
+        )
+
+
+def _missing(undrawn: Sequence[Decoded]) -> Iterator[str]:
+    """What is not drawn, by name, with a dashed grey line for the curve that it has not."""
+    for place, each in enumerate(undrawn):
+        row = BOTTOM - 12 - 18 * place
+        why = each.unknown or "it does not fit"
+        yield (
+            f'<path d="M{RIGHT - 34} {row - 4}h26" stroke="{UNKNOWN}" stroke-width="2" '
+            'stroke-dasharray="4 3" fill="none"/>'
+            + text_at(RIGHT - 42, row, f"{each.name}: {why}", f'text-anchor="end" {HALO}')
         )
 
 

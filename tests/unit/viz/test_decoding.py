@@ -41,7 +41,7 @@ def test_capacity_ends_a_line_where_bandwidth_still_leads():
     assert lines[1] == "H100 SXM5 80GB: at most 4 sequences fit"
     assert lines[4] == "Instinct MI300X: at most 154 sequences fit"
     # 5.3 / 3.35 = 1.58
-    assert lines[7].endswith("1.58x at batch 1, 1.58x at batch 4, the largest that fits both")
+    assert lines[-2].endswith("1.58x at batch 1, 1.58x at batch 4, the largest that fits both")
 
 
 def test_reached_products_end_the_lead():
@@ -59,7 +59,7 @@ def test_what_is_unknown_or_does_not_fit_is_named_and_not_drawn():
     assert said(gpus=1)[1] == "H100 SXM5 80GB: not drawn, the weights and one cache do not fit"
     mute = GPUSpec(id="mute", name="mute", peak_flops_per_s={"bf16": 1e12})
     assert said(parts=[mute])[1] == "mute: not drawn, its memory_bytes is unknown"
-    assert decoding(parts=[mute]).svg.startswith("<svg")
+    assert "mute: its memory_bytes is unknown</text>" in decoding(parts=[mute]).svg
 
 
 def test_a_batch_that_does_not_fit_has_no_ring():
