@@ -234,16 +234,16 @@ def _guard(unit: units.Unit, path: Path, seal: Seal) -> None:
 def _run_group(
     group: list[pytest.Item], send: Callable[[dict], None], watch: Callable[[], None]
 ) -> None:
-    """In the worker: run the tests in order of height until one does not pass."""
+    """In the worker: run the tests in order of height, up to the end of the first red rung."""
     # Its watchdog thread was left behind by the fork, and waiting for it would be for ever.
     group[0].config.pluginmanager.unregister(name="faulthandler")
     # The suite makes warnings errors; a learner's warning is no wrong answer.
     warnings.resetwarnings()
     warnings.simplefilter("ignore")
     watch()
+    stop = False
     for index, (item, after) in enumerate(zip(group, [*group[1:], None], strict=True)):
         send({"start": index})
-        stop = False
         for report in runtestprotocol(item, log=False, nextitem=after):
             report.sections = [(name, text[-2000:]) for name, text in report.sections]
             if report.when == "call":

@@ -16,7 +16,8 @@ from gpu_utils import bench, codegen, quantities, specs, tolerance, traffic
 from gpu_utils._triton.launches import Launch, intercept
 from gpu_utils.bench import Timing
 from gpu_utils.roofline import OpCost
-from gpu_utils.traffic import OutOfBounds, Traffic
+from gpu_utils.specs import GPUSpec
+from gpu_utils.traffic import Dram, OutOfBounds, Traffic
 
 
 def _name(fn: Callable) -> str:
@@ -220,13 +221,16 @@ def _agrees(
     assert not found, f"{_name(fn)} on {_label(args)} is not {how} right: {found}"
 
 
-def lean(fn: Callable, *args: Any, loads: dict[str, float], stores: dict[str, float]) -> Traffic:
+def lean(
+    fn: Callable, *args: Any, loads: dict[str, float | None], stores: dict[str, float]
+) -> Traffic:
     """Each named tensor is asked for exactly as often as stated, and nothing else is touched.
 
     Args:
         fn, args: the launcher and its arguments.
         loads, stores: tensor name -> how many times its bytes may be asked for. The output is
-            `out`. A tensor that is in neither must not be touched at all.
+            `out`. A tensor that is in neither must not be touched at all. None is any number of
+            times: for a small operand that all programs share, which `through_l2` gates.
     """
     moved = traffic.count(fn, *args)
     for name, record in moved.by_tensor.items():
@@ -234,7 +238,7 @@ def lean(fn: Callable, *args: Any, loads: dict[str, float], stores: dict[str, fl
             ("loads", record.load_bytes, loads.get(name, 0)),
             ("stores", record.store_bytes, stores.get(name, 0)),
         ):
-            assert asked == often * record.nbytes, (
+            assert often is None or asked == often * record.nbytes, (
                 f"{_name(fn)} {verb} {name} {asked / max(record.nbytes, 1):.2f} times "
                 f"({asked} bytes for its {record.nbytes}); {_often(often)}. " + _lines(moved, verb)
             )
@@ -243,6 +247,40 @@ def lean(fn: Callable, *args: Any, loads: dict[str, float], stores: dict[str, fl
         "around the kernel, a pass of its own over memory"
     )
     return moved
+
+
+def through_l2(
+    fn: Callable,
+    *args: Any,
+    spec: GPUSpec,
+    at_most: float,
+    programs_in_flight: int | None = None,
+    l2_bytes: int | None = None,
+) -> Dram:
+    """DRAM moves at most so many times the distinct bytes, under the L2 model.
+
+    Args:
+        fn, args: the launcher and its arguments; their rows should fill sectors of 32 bytes.
+        spec, programs_in_flight, l2_bytes: as `traffic.dram` takes them; a part scaled down to the
+            arguments shows what a large one shows of large ones.
+        at_most: times the distinct bytes loaded and stored.
+    """
+    found = traffic.dram(
+        fn, *args, spec=spec, programs_in_flight=programs_in_flight, l2_bytes=l2_bytes
+    )
+    sizes = {name: record.nbytes for name, record in found.traffic.by_tensor.items()}
+    each = ", ".join(
+        f"{name} {(moved.read_bytes + moved.write_bytes) / sizes[name]:.2f} times its size"
+        for name, moved in found.by_tensor.items()
+    )
+    often = found.total_bytes / found.traffic.unique_bytes
+    assert often <= at_most, (
+        f"{_name(fn)} on {_label(args)} moves {often:.2f} times its distinct bytes in DRAM, "
+        f"MODELLED; {at_most:g} times is enough. DRAM moves {each}. What is asked for again after "
+        "much else has passed through the L2 comes from DRAM again: let a program finish with what "
+        "it reads, in whole sectors of 32 bytes"
+    )
+    return found
 
 
 def _often(times: float) -> str:

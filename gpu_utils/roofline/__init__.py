@@ -17,6 +17,14 @@ from gpu_utils.roofline.attention import (
 )
 from gpu_utils.roofline.bounds import Bound, attainable_flops_per_s, bound, ridge_point
 from gpu_utils.roofline.cost import BYTES_PER_ELEMENT, OpCost
+from gpu_utils.roofline.decode import (
+    LLM,
+    LLMS,
+    DecodeStep,
+    decode_step,
+    gpus_needed,
+    largest_batch,
+)
 from gpu_utils.roofline.layers import experts_touched, matmul_cost, mlp_cost, moe_cost
 from gpu_utils.roofline.rowwise import (
     add_rmsnorm_cost,
@@ -29,7 +37,10 @@ from gpu_utils.roofline.rowwise import (
 
 __all__ = [
     "BYTES_PER_ELEMENT",
+    "LLM",
+    "LLMS",
     "Bound",
+    "DecodeStep",
     "OpCost",
     "add_rmsnorm_cost",
     "attainable_flops_per_s",
@@ -40,8 +51,11 @@ __all__ = [
     "bound",
     "copy_cost",
     "decode_attention_cost",
+    "decode_step",
     "elementwise_cost",
     "experts_touched",
+    "gpus_needed",
+    "largest_batch",
     "matmul_cost",
     "mlp_cost",
     "moe_cost",

@@ -12,16 +12,30 @@ from gpu_utils.specs.devices import Device, detect
 from gpu_utils.specs.measured import Achieved, achieved
 from gpu_utils.specs.model import GPUSpec, Source, UnknownFigureError
 from gpu_utils.specs.table import UnknownPartError, get, names
+from gpu_utils.specs.throughput import (
+    MLPerfResult,
+    Served,
+    SingleUser,
+    mlperf,
+    served,
+    single_user,
+)
 
 __all__ = [
     "Achieved",
     "Device",
     "GPUSpec",
+    "MLPerfResult",
+    "Served",
+    "SingleUser",
     "Source",
     "UnknownFigureError",
     "UnknownPartError",
     "achieved",
     "detect",
     "get",
+    "mlperf",
     "names",
+    "served",
+    "single_user",
 ]

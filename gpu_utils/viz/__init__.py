@@ -10,6 +10,8 @@ name draws too.
 ('H100 SXM5 80GB', 'compute')
 """
 
+from gpu_utils.viz.decode_explorer import explore_decoding
+from gpu_utils.viz.decode_plot import Decoding, decoding
 from gpu_utils.viz.explorer import Explorer
 from gpu_utils.viz.machine import Drawing, machine
 from gpu_utils.viz.roofline_explorer import explore_roofline
@@ -18,10 +20,13 @@ from gpu_utils.viz.roofline_points import Point
 
 __all__ = [
     "PARTS",
+    "Decoding",
     "Drawing",
     "Explorer",
     "Point",
     "Roofline",
+    "decoding",
+    "explore_decoding",
     "explore_roofline",
     "machine",
     "roofline",

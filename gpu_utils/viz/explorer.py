@@ -6,10 +6,9 @@ costs less than a millisecond where a new matplotlib figure costs hundreds.
 
 import html
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from gpu_utils.viz import roofline_lines
-from gpu_utils.viz.roofline_plot import Roofline
 
 __all__ = ["Explorer", "choice", "slider", "switch"]
 
@@ -47,6 +46,16 @@ say();
 _STYLE = """
 .ridge-explorer .noUi-handle:focus-visible { outline: 2px solid var(--jp-brand-color1, #2196f3); }
 """
+
+
+class Picture(Protocol):
+    """What an explorer shows: a drawing, and what it says, line by line."""
+
+    svg: str
+    text: str
+    lines: tuple[roofline_lines.Line, ...]
+
+
 _LABEL = {"description_width": "66px"}  # controls one below the other then begin in one line
 
 
@@ -64,7 +73,7 @@ class Explorer:
     def __init__(
         self,
         name: str,
-        draw: Callable[[Mapping[str, Any]], Roofline],
+        draw: Callable[[Mapping[str, Any]], Picture],
         rows: Sequence[Mapping[str, Any]],
     ) -> None:
         import ipywidgets
@@ -88,7 +97,7 @@ class Explorer:
         self._redraw()
 
     def _redraw(self, _change: Any = None) -> None:
-        self.drawing = self._draw({key: each.value for key, each in self.controls.items()})
+        self.drawing: Any = self._draw({key: each.value for key, each in self.controls.items()})
         self._picture.value = self.drawing.svg
         self._answer.value = roofline_lines.drawn(self.drawing.lines)
 

@@ -383,6 +383,8 @@ def test_every_source_is_used():
     }
     achieved = tomllib.loads((PARTS.parent / "achieved.toml").read_text("utf-8"))["achieved"]
     named |= {row["source"] for row in achieved}
+    runs = tomllib.loads((PARTS.parent / "throughput.toml").read_text("utf-8"))
+    named |= {*runs["mlperf"].values(), runs["served"]["source"], runs["single_user"]["source"]}
     assert named == set(tomllib.loads((PARTS / "sources.toml").read_text("utf-8")))
 
 
