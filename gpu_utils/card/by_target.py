@@ -4,8 +4,8 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from gpu_utils.card.lines import KINDS, compiled_for, instructions
 from gpu_utils.card.markup import NONE, Cell, folded, table
+from gpu_utils.card.native import KINDS, compiled_for, instructions
 from gpu_utils.card.pieces import Bare, Code, Compiled
 from gpu_utils.codegen import targets
 from gpu_utils.quantities import Label, Quantity, text

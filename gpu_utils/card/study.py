@@ -9,8 +9,8 @@ from gpu_utils.bench import Timing
 from gpu_utils.card import arguments, compiled, records
 from gpu_utils.card.checked import checked
 from gpu_utils.card.errors import said
-from gpu_utils.card.lines import target_of
 from gpu_utils.card.model import Card, PartBound, Recorded
+from gpu_utils.card.native import target_of
 from gpu_utils.card.needs import Needs, bound, needs
 from gpu_utils.card.timed import part_of, timed
 from gpu_utils.card.walk import Walk, walk
