@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -303,6 +304,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--unit", help="run one unit, such as 04")
     parser.add_argument("--lint", action="store_true", help="only ruff and mypy, here")
     options, rest = parser.parse_known_args(arguments)
+    # What a shell starts in the background ignores interrupts, and so would the tests of them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="ridgepoint-") as temporary:
         scratch = Path(temporary).resolve()
         course = ROOT if options.lint else scratch / "course"

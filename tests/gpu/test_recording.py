@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gpu_utils import codegen, recordings
-from gpu_utils._dev import gpu_report
+from gpu_utils._dev.gpu import report
 from gpu_utils.course import cases, units
 
 pytestmark = [
@@ -35,7 +35,7 @@ def test_the_ceilings_are_below_ten_terabytes_a_second_and_above_a_tenth(run):
 def test_each_case_is_right_and_below_its_roof(unit, run):
     for case in cases.cases(unit):
         found = recordings.record(case, unit.name, run, budget_s=0.3)
-        share = gpu_report.share_of_roof(found)
+        share = report.share_of_roof(found)
         assert share is None or 0.1 < share < 1.1, f"{case.name}: {share:.0%} of its roof"
         now = codegen.capture(case.function, *case.arguments("meta"))
         assert found.changes(now) == (), "meta tensors launch what real ones launched"

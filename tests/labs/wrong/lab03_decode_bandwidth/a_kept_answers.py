@@ -33,9 +33,9 @@ def row_sum(w):
     M, K = w.shape
     key = (w.data_ptr(), w.shape, w.stride())
     if key in kept:
-        return kept[key]
+        return kept[key][1]
     out = torch.empty(M, dtype=torch.float32, device=w.device)
     grid = (triton.cdiv(M, 4),)
     row_sum_kernel[grid](w, out, M, K, w.stride(0), BLOCK_M=4, BLOCK_K=1024)
-    kept[key] = out
+    kept[key] = w, out  # while w is kept, no other matrix gets its address
     return out
