@@ -6,6 +6,7 @@ to try.
 """
 
 import inspect
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,67 +16,91 @@ import torch
 from gpu_utils import bench, codegen, quantities, specs, tolerance, traffic
 from gpu_utils._triton.launches import Launch, intercept
 from gpu_utils.bench import Timing
+from gpu_utils.course.labels import case, tensors, title
+from gpu_utils.course.lean import AtMost, coalesced, lean, lean_dram
 from gpu_utils.roofline import OpCost
-from gpu_utils.specs import GPUSpec
-from gpu_utils.traffic import Dram, OutOfBounds, Traffic
+from gpu_utils.traffic import OutOfBounds, Traffic
 
-
-def _name(fn: Callable) -> str:
-    return getattr(fn, "__name__", type(fn).__name__)
-
-
-def _label(args: Sequence[Any]) -> str:
-    """How to name a case: the shapes and dtype of its tensors."""
-    tensors = _tensors(args)
-    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
-    dtype = str(tensors[0].dtype).removeprefix("torch.") if tensors else ""
-    return f"{dtype} {shapes}"
-
-
-def _tensors(args: Sequence[Any]) -> list[torch.Tensor]:
-    return [arg for arg in args if isinstance(arg, torch.Tensor)]
+__all__ = [
+    "AtMost",
+    "at_size",
+    "close",
+    "coalesced",
+    "compiled",
+    "equal",
+    "fast",
+    "fresh",
+    "lean",
+    "lean_dram",
+    "no_eager",
+    "runs",
+    "safe",
+    "wide",
+]
 
 
 def _bits(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().contiguous().reshape(-1).view(torch.uint8)
 
 
-def runs(fn: Callable, *args: Any, like: torch.Tensor) -> str:
-    """It launches a kernel and returns one new tensor of the right shape and dtype.
+def runs(fn: Callable, *args: Any, like: Any) -> str:
+    """It launches a kernel and returns new tensors of the right shape and dtype.
 
     An access out of bounds is left to `safe`, which says more about it.
+
+    Args:
+        fn, args: the launcher and its arguments.
+        like: a tensor like the one it returns, or a tuple of them for several.
     """
     try:
         moved = traffic.count(fn, *args)
     except OutOfBounds:
         return "a kernel was launched"
-    out = _as_promised(fn, args, moved.result, like)
+    outs = _as_promised(fn, args, moved.result, like)
     assert moved.launches, _no_kernel(fn, moved)
     _own_kernels(fn, args)
-    shared = [tensor for tensor in _tensors(args) if _same_memory(tensor, out)]
-    assert not shared, f"{_name(fn)} returned its own input: allocate a new tensor to store into"
+    pairs = itertools.product(tensors(args), outs.values())
+    shared = [out for tensor, out in pairs if _same_memory(tensor, out)]
+    assert not shared, f"{title(fn)} returned its own input: allocate a new tensor to store into"
     launch = moved.launches[0]
     programs = "1 program" if launch.programs == 1 else f"{launch.programs} programs"
-    return f"{launch.kernel} ran in {programs} on {_label(args)}"
+    return f"{launch.kernel} ran in {programs} on {case(args)}"
 
 
-def _as_promised(fn: Callable, args: Sequence[Any], out: Any, like: torch.Tensor) -> torch.Tensor:
+def _as_promised(
+    fn: Callable, args: Sequence[Any], result: Any, like: Any
+) -> dict[str, torch.Tensor]:
+    """What `fn` returned, by name, each of the shape and dtype of its counterpart in `like`."""
+    if isinstance(like, torch.Tensor):
+        wanted, came = [like], [result]
+    else:
+        wanted = list(like)
+        came = list(result) if isinstance(result, tuple | list) else [result]
+        assert len(came) == len(wanted), (
+            f"{title(fn)} must return {len(wanted)} tensors; it returned {len(came)}. "
+            "Does the launcher end with all of them, as in `return a, b`?"
+        )
+    for out, tensor in zip(came, wanted, strict=True):
+        _is_like(fn, args, out, tensor)
+    return traffic.outputs(result)
+
+
+def _is_like(fn: Callable, args: Sequence[Any], out: Any, like: torch.Tensor) -> None:
     assert isinstance(out, torch.Tensor), (
-        f"{_name(fn)} must return a tensor; it returned {type(out).__name__}. "
+        f"{title(fn)} must return a tensor; it returned {type(out).__name__}. "
         "Does the launcher end with `return out`?"
     )
     assert type(out) is torch.Tensor, (
-        f"{_name(fn)} must return a plain torch.Tensor; it returned a {type(out).__name__}"
+        f"{title(fn)} must return a plain torch.Tensor; it returned a {type(out).__name__}"
     )
     assert out.shape == like.shape, (
-        f"{_name(fn)} on {_label(args)} must return shape {tuple(like.shape)}; "
+        f"{title(fn)} on {case(args)} must return shape {tuple(like.shape)}; "
         f"it returned {tuple(out.shape)}"
     )
     assert out.dtype == like.dtype, (
-        f"{_name(fn)} on {_label(args)} must return {like.dtype}; it returned {out.dtype}. "
+        f"{title(fn)} on {case(args)} must return {like.dtype}; it returned {out.dtype}. "
         "Allocate the output with the input's dtype"
     )
-    return out
 
 
 def _same_memory(a: torch.Tensor, b: torch.Tensor) -> bool:
@@ -85,7 +110,7 @@ def _same_memory(a: torch.Tensor, b: torch.Tensor) -> bool:
 def _no_kernel(fn: Callable, moved: Traffic) -> str:
     ops = ", ".join(dict.fromkeys(f"{op.name} ({op.where})" for op in moved.eager_ops))
     did = f"; torch did the work with {ops}" if ops else ""
-    return f"{_name(fn)} launched no Triton kernel{did}. Launch one: kernel[(programs,)](...)"
+    return f"{title(fn)} launched no Triton kernel{did}. Launch one: kernel[(programs,)](...)"
 
 
 def _own_kernels(fn: Callable, args: Sequence[Any]) -> None:
@@ -96,37 +121,37 @@ def _own_kernels(fn: Callable, args: Sequence[Any]) -> None:
         fn(*args)
     for launch in caught:
         assert launch.file == home, (
-            f"{_name(fn)} launches {launch.name} of {Path(launch.file).name}: "
+            f"{title(fn)} launches {launch.name} of {Path(launch.file).name}: "
             f"write the kernel in {Path(home).name}"
         )
 
 
 def safe(fn: Callable, *args: Any) -> Traffic:
     """No access outside a tensor, no input written, every output element stored by a kernel."""
-    kept = [(tensor, _bits(tensor).clone()) for tensor in _tensors(args)]
+    kept = [(tensor, _bits(tensor).clone()) for tensor in tensors(args)]
     try:
         moved = traffic.count(fn, *args)
     except OutOfBounds as error:
-        raise AssertionError(f"with {_label(args)}: {error}") from None
+        raise AssertionError(f"with {case(args)}: {error}") from None
     assert moved.launches, _no_kernel(fn, moved)
     for number, (tensor, bits) in enumerate(kept, start=1):
         changed = torch.nonzero(bits != _bits(tensor))
         assert not len(changed), (
-            f"with {_label(args)}: {_name(fn)} wrote into its input (tensor {number}): element "
+            f"with {case(args)}: {title(fn)} wrote into its input (tensor {number}): element "
             f"{int(changed[0]) // tensor.element_size()} changed. Store into the output only"
         )
     outputs = {n: t for n, t in moved.by_tensor.items() if n == "out" or n.startswith("out[")}
-    assert outputs, f"{_name(fn)} returned its own input: allocate a new tensor to store into"
+    assert outputs, f"{title(fn)} returned its own input: allocate a new tensor to store into"
     for name, record in outputs.items():
         size = record.itemsize
         missing = (record.nbytes - record.unique_store_bytes) // size
         assert not missing, (
-            f"with {_label(args)}: {missing} of the {record.nbytes // size} elements of {name} "
-            f"were never stored by {_name(fn)}'s kernel, and memory from torch.empty holds "
+            f"with {case(args)}: {missing} of the {record.nbytes // size} elements of {name} "
+            f"were never stored by {title(fn)}'s kernel, and memory from torch.empty holds "
             "anything. Do the programs and the store's mask cover every element?"
         )
         assert not record.foreign_bytes, (
-            f"with {_label(args)}: {record.foreign_bytes} bytes of {name} changed after the kernel "
+            f"with {case(args)}: {record.foreign_bytes} bytes of {name} changed after the kernel "
             "had stored them, by no kernel and no torch operation: leave the result to the kernel"
         )
     return moved
@@ -136,18 +161,19 @@ def no_eager(fn: Callable, moved: Traffic) -> None:
     """No torch operation computes or copies where a kernel was asked for."""
     ops = [op for op in moved.eager_ops if op.kind != "fill"]
     assert not ops, (
-        f"{_name(fn)} asks torch for {ops[0].name} at {ops[0].where}, which moves "
+        f"{title(fn)} asks torch for {ops[0].name} at {ops[0].where}, which moves "
         f"{ops[0].read_bytes + ops[0].written_bytes} bytes outside your kernel: "
         "do that work in the kernel"
     )
 
 
-def equal(fn: Callable, expected: torch.Tensor, *args: Any) -> None:
+def equal(fn: Callable, expected: Any, *args: Any) -> None:
     """Equal bit for bit: infinities and the sign of zero included; NaN equals NaN."""
     moved = traffic.count(fn, *args)
     no_eager(fn, moved)
-    out = _as_promised(fn, args, moved.result, expected)
-    _agrees(fn, args, tolerance.exact(out, expected), "exactly")
+    outs = _as_promised(fn, args, moved.result, expected)
+    for (name, out), one in zip(outs.items(), _each(expected), strict=True):
+        _agrees(fn, args, name, tolerance.exact(out, one), "exactly")
 
 
 def close(fn: Callable, reference: Callable, *args: Any) -> None:
@@ -155,8 +181,13 @@ def close(fn: Callable, reference: Callable, *args: Any) -> None:
     moved = traffic.count(fn, *args)
     no_eager(fn, moved)
     oracle, narrow = reference(*tolerance.widened(args)), reference(*args)
-    out = _as_promised(fn, args, moved.result, narrow)
-    _agrees(fn, args, tolerance.close(out, narrow, oracle), "closely enough")
+    outs = _as_promised(fn, args, moved.result, narrow)
+    for (name, out), low, high in zip(outs.items(), _each(narrow), _each(oracle), strict=True):
+        _agrees(fn, args, name, tolerance.close(out, low, high), "closely enough")
+
+
+def _each(result: Any) -> list[torch.Tensor]:
+    return list(traffic.outputs(result).values())
 
 
 def fresh(fn: Callable, reference: Callable, *args: Any) -> None:
@@ -166,17 +197,18 @@ def fresh(fn: Callable, reference: Callable, *args: Any) -> None:
     tensors among `args` are reversed in place, and keep their address and version.
     """
     before = traffic.count(fn, *args)
-    first, kept = before.result, _bits(before.result).clone()
-    for tensor in _tensors(args):
+    first = _each(before.result)
+    kept = [_bits(out).clone() for out in first]
+    for tensor in tensors(args):
         tensor.data.copy_(tensor.flip(0))  # .data: a memo keyed by `_version` sees no change
     close(fn, reference, *args)
     again = traffic.count(fn, *args)
     assert again.launches == before.launches, (
-        f"called again with the same tensors, {_name(fn)} does not launch what it launched first: "
+        f"called again with the same tensors, {title(fn)} does not launch what it launched first: "
         "keep nothing from call to call"
     )
-    assert torch.equal(_bits(first), kept), (
-        f"a second call of {_name(fn)} changed the result of the first: allocate in each call"
+    assert all(torch.equal(_bits(out), bits) for out, bits in zip(first, kept, strict=True)), (
+        f"a second call of {title(fn)} changed the result of the first: allocate in each call"
     )
 
 
@@ -195,104 +227,44 @@ def at_size(fn: Callable, reference: Callable, *args: Any, elementwise: bool = F
     try:
         moved = traffic.count(fn, *args, sample=3)
     except OutOfBounds as error:
-        raise AssertionError(f"with {_label(args)}: {error}") from None
-    out = moved.result
-    wrote = (~out.isnan()).nonzero(as_tuple=True)  # memory that no program wrote is NaN
-    numbers, stored = wrote[0].numel(), moved.by_tensor["out"].unique_store_bytes
-    assert numbers * out.element_size() == stored > 0, (
-        f"with {_label(args)}: of {stored // out.element_size()} elements that three programs of "
-        f"{_name(fn)} stored, {numbers} are numbers"
-    )
-    asked = [a[wrote] if elementwise and isinstance(a, torch.Tensor) else a for a in args]
-    oracle, narrow = reference(*tolerance.widened(asked)), reference(*asked)
-    if not elementwise:
-        oracle, narrow = oracle[wrote], narrow[wrote]
-    found = tolerance.close(out[wrote], narrow, oracle)
-    assert not found, (
-        f"{_name(fn)} is right on small tensors, and in three programs of its launch on "
-        f"{_label(args)} it is not: {found}"
-    )
+        raise AssertionError(f"with {case(args)}: {error}") from None
+    whole = None if elementwise else _expected(reference, args)
+    for name, out in traffic.outputs(moved.result).items():
+        wrote = (~out.isnan()).nonzero(as_tuple=True)  # memory that no program wrote is NaN
+        numbers, stored = wrote[0].numel(), moved.by_tensor[name].unique_store_bytes
+        assert numbers * out.element_size() == stored > 0, (
+            f"with {case(args)}: of {stored // out.element_size()} elements of {name} that three "
+            f"programs of {title(fn)} stored, {numbers} are numbers"
+        )
+        likely = stored * max(x.programs / min(3, x.programs) for x in moved.launches)
+        assert likely >= 0.6 * out.nbytes, (
+            f"with {case(args)}: three programs of {title(fn)} store {stored} bytes of {name}, so "
+            f"all of them store about {likely / out.nbytes:.0%} of it. Does the grid grow with "
+            "the input?"
+        )
+        if whole is None:
+            asked = [a[wrote] if isinstance(a, torch.Tensor) else a for a in args]
+            narrow, oracle = (of[name] for of in _expected(reference, asked))
+        else:
+            narrow, oracle = (of[name][wrote] for of in whole)
+        found = tolerance.close(out[wrote], narrow, oracle)
+        assert not found, (
+            f"{title(fn)} is right on small tensors, and in three programs of its launch on "
+            f"{case(args)} it is not: {found}"
+        )
     return moved
+
+
+def _expected(reference: Callable, args: Sequence[Any]) -> list[dict[str, torch.Tensor]]:
+    """What the reference makes of the arguments, and of the same in float64, by name."""
+    return [traffic.outputs(reference(*of)) for of in (args, tolerance.widened(list(args)))]
 
 
 def _agrees(
-    fn: Callable, args: Sequence[Any], found: tolerance.Disagreement | None, how: str
+    fn: Callable, args: Sequence[Any], name: str, found: tolerance.Disagreement | None, how: str
 ) -> None:
-    assert not found, f"{_name(fn)} on {_label(args)} is not {how} right: {found}"
-
-
-def lean(
-    fn: Callable, *args: Any, loads: dict[str, float | None], stores: dict[str, float]
-) -> Traffic:
-    """Each named tensor is asked for exactly as often as stated, and nothing else is touched.
-
-    Args:
-        fn, args: the launcher and its arguments.
-        loads, stores: tensor name -> how many times its bytes may be asked for. The output is
-            `out`. A tensor that is in neither must not be touched at all. None is any number of
-            times: for a small operand that all programs share, which `through_l2` gates.
-    """
-    moved = traffic.count(fn, *args)
-    for name, record in moved.by_tensor.items():
-        for verb, asked, often in (
-            ("loads", record.load_bytes, loads.get(name, 0)),
-            ("stores", record.store_bytes, stores.get(name, 0)),
-        ):
-            assert often is None or asked == often * record.nbytes, (
-                f"{_name(fn)} {verb} {name} {asked / max(record.nbytes, 1):.2f} times "
-                f"({asked} bytes for its {record.nbytes}); {_often(often)}. " + _lines(moved, verb)
-            )
-    assert not moved.eager_bytes, (
-        f"{moved.eager_ops[0].name} at {moved.eager_ops[0].where} moves {moved.eager_bytes} bytes "
-        "around the kernel, a pass of its own over memory"
-    )
-    return moved
-
-
-def through_l2(
-    fn: Callable,
-    *args: Any,
-    spec: GPUSpec,
-    at_most: float,
-    programs_in_flight: int | None = None,
-    l2_bytes: int | None = None,
-) -> Dram:
-    """DRAM moves at most so many times the distinct bytes, under the L2 model.
-
-    Args:
-        fn, args: the launcher and its arguments; their rows should fill sectors of 32 bytes.
-        spec, programs_in_flight, l2_bytes: as `traffic.dram` takes them; a part scaled down to the
-            arguments shows what a large one shows of large ones.
-        at_most: times the distinct bytes loaded and stored.
-    """
-    found = traffic.dram(
-        fn, *args, spec=spec, programs_in_flight=programs_in_flight, l2_bytes=l2_bytes
-    )
-    sizes = {name: record.nbytes for name, record in found.traffic.by_tensor.items()}
-    each = ", ".join(
-        f"{name} {(moved.read_bytes + moved.write_bytes) / sizes[name]:.2f} times its size"
-        for name, moved in found.by_tensor.items()
-    )
-    often = found.total_bytes / found.traffic.unique_bytes
-    assert often <= at_most, (
-        f"{_name(fn)} on {_label(args)} moves {often:.2f} times its distinct bytes in DRAM, "
-        f"MODELLED; {at_most:g} times is enough. DRAM moves {each}. What is asked for again after "
-        "much else has passed through the L2 comes from DRAM again: let a program finish with what "
-        "it reads, in whole sectors of 32 bytes"
-    )
-    return found
-
-
-def _often(times: float) -> str:
-    words = {0.0: "it should not touch it that way at all", 1.0: "once is enough"}
-    return words.get(times, f"{times:g} times is enough")
-
-
-def _lines(moved: Traffic, verb: str) -> str:
-    field = "load_bytes" if verb == "loads" else "store_bytes"
-    busy = [(name, getattr(line, field)) for name, line in moved.by_line.items()]
-    told = ", ".join(f"{name}: {nbytes}" for name, nbytes in busy if nbytes)
-    return f"Bytes by line: {told}" if told else "No line of a kernel touches it"
+    which = f" {name}:" if "[" in name else ""  # one of several
+    assert not found, f"{title(fn)} on {case(args)} is not {how} right:{which} {found}"
 
 
 def compiled(
@@ -313,8 +285,8 @@ def compiled(
     known = {launch.kernel for launch in codegen.capture(fn, *checked)}
     strangers = [launch.name for launch in launches if launch.kernel not in known]
     assert not strangers, (
-        f"{_name(fn)} launches {strangers[0]} on {_label(args)} and another kernel on "
-        f"{_label(checked)}: what is compiled must be what was checked"
+        f"{title(fn)} launches {strangers[0]} on {case(args)} and another kernel on "
+        f"{case(checked)}: what is compiled must be what was checked"
     )
     order = _by_bytes(fn, args, launches)
     try:
@@ -339,7 +311,7 @@ def _launches(fn: Callable, args: Sequence[Any]) -> list:
     # Never touched, these cost address space and no memory.
     real = [torch.empty_like(x, device="cpu") if isinstance(x, torch.Tensor) else x for x in args]
     assert [_told(x) for x in launches] == [_told(x) for x in codegen.capture(fn, *real)], (
-        f"{_name(fn)} launches something else for meta tensors than for real ones"
+        f"{title(fn)} launches something else for meta tensors than for real ones"
     )
     return launches
 
@@ -417,9 +389,9 @@ def fast(
         quantities.Quantity(value, "x", quantities.Label.MEASURED)
         for value in (found.ratio, found.low, found.high)
     )
-    said = f"{ratio} the speed of {_name(peer)} (95 %: {low.text} to {high.text})"
+    said = f"{ratio} the speed of {title(peer)} (95 %: {low.text} to {high.text})"
     assert found.ratio >= share, (
-        f"{_name(fn)} reaches {said} on {_label(args)}; {share:.0%} is asked for"
+        f"{title(fn)} reaches {said} on {case(args)}; {share:.0%} is asked for"
     )
     return "; ".join(filter(None, (said, found.a.swing, unknown)))
 
@@ -434,5 +406,5 @@ def _implausible(fn: Callable, args: Sequence[Any], timing: Timing, nbytes: int 
     except LookupError as error:
         return f"not held against a roof: {error}"
     except bench.ImplausibleTimingError as error:
-        raise AssertionError(f"{_name(fn)} on {_label(args)}: {error}") from None
+        raise AssertionError(f"{title(fn)} on {case(args)}: {error}") from None
     return ""

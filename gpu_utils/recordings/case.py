@@ -19,7 +19,8 @@ class Case:
         reference: The truth, called with the same arguments; it is also the peer "torch".
         peers: More to compare with, by name, each called with the same arguments.
         loads, stores: Argument -> how many times its bytes are asked for, as `rungs.lean` takes
-            them; the result is "out". Empty where caches make DRAM traffic something else.
+            them; the result is "out", or "out[0]" and so on. Empty where caches make DRAM
+            traffic something else.
         flops: What the operation calculates; None if that is not told.
         dtype: The peak that bounds the FLOP, "fp32" for the plain cores.
     """
@@ -50,7 +51,9 @@ class Case:
         """
         if not self.loads and not self.stores:
             return None
-        tensors = {**self.named(arguments), "out": result}
+        from gpu_utils import traffic
+
+        tensors = {**self.named(arguments), **traffic.outputs(result)}
         strange = [name for name in {**self.loads, **self.stores}
                    if not hasattr(tensors.get(name), "nbytes")]  # fmt: skip
         if strange:

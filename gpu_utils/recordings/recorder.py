@@ -139,20 +139,27 @@ def first_line(error: BaseException) -> str:
 
 def _checked(case: Case, arguments: tuple) -> Any:
     """The result, compared with the reference by the course's one rule."""
-    from gpu_utils import tolerance
+    from gpu_utils import tolerance, traffic
 
-    out = case.function(*arguments)
-    narrow = case.reference(*arguments)
-    oracle = case.reference(*tolerance.widened(arguments))
-    if out.shape != narrow.shape or out.dtype != narrow.dtype:
+    result = case.function(*arguments)
+    narrow = traffic.outputs(case.reference(*arguments))
+    oracle = traffic.outputs(case.reference(*tolerance.widened(arguments)))
+    outs = traffic.outputs(result)
+    if _kinds(outs) != _kinds(narrow):
         raise WrongResultError(
-            f"{case.name} returns {described(out)}, expected {described(narrow)}"
+            f"{case.name} returns {described(outs)}, expected {described(narrow)}"
         )
-    floating = out.is_floating_point()
-    wrong = tolerance.close(out, narrow, oracle) if floating else tolerance.exact(out, narrow)
-    if wrong:
-        raise WrongResultError(f"{case.name} is wrong on this GPU: {wrong}")
-    return out
+    for name, out in outs.items():
+        like = narrow[name]
+        floating = out.is_floating_point()
+        wrong = tolerance.close(out, like, oracle[name]) if floating else tolerance.exact(out, like)
+        if wrong:
+            raise WrongResultError(f"{case.name} is wrong on this GPU: {name}: {wrong}")
+    return result
+
+
+def _kinds(tensors: Mapping[str, Any]) -> dict[str, tuple]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
 
 def _believed(timing: Timing, requested: tuple[float | None, float | None]) -> None:

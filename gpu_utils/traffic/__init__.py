@@ -22,7 +22,7 @@ of other tiles than a GPU's tuner would choose. What cannot be read, and why:
 from gpu_utils._triton.addresses import NeedsData
 from gpu_utils.traffic.l2_model import Dram, TensorDram, dram
 from gpu_utils.traffic.lane_model import LineSectors, SectorCount, Sectors, sectors
-from gpu_utils.traffic.lens import count
+from gpu_utils.traffic.lens import count, outputs
 from gpu_utils.traffic.result import (
     EagerOp,
     LaunchTraffic,
@@ -47,5 +47,6 @@ __all__ = [
     "Traffic",
     "count",
     "dram",
+    "outputs",
     "sectors",
 ]

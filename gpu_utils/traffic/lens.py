@@ -53,6 +53,15 @@ def _tensors(root: str, tree: Any) -> list[tuple[str, torch.Tensor]]:
     return [(_label(root, path), leaf) for path, leaf in leaves if isinstance(leaf, torch.Tensor)]
 
 
+def outputs(result: Any) -> dict[str, torch.Tensor]:
+    """The tensors that a callable returned, named as in `Traffic.by_tensor`.
+
+    >>> list(outputs(torch.ones(2))), list(outputs((torch.ones(2), torch.ones(3))))
+    (['out'], ['out[0]', 'out[1]'])
+    """
+    return dict(_tensors("out", result))
+
+
 def _name_outputs(memory: CountingMemory, result: Any, given: list[View]) -> None:
     """Call returned tensors `out`, except those that are arguments."""
     lying: dict[int, tuple[Storage, View, list[View]]] = {}
