@@ -23,7 +23,7 @@ FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 # Whole blocks first, so that a message about a tail is about a tail; then primes, several blocks
 # of any likely size, the longest row that is promised, one column, one row, one element.
 SHAPES = ((4, 1024), (3, 97), (5, 4099), (2, 16_384), (7, 1), (1, 129), (1, 1))
-LONG = ((2, 16_384), (2, 40_009), (3, 97), (1, 8192), (5, 1), (1, 1))
+LONG = ((2, 16_384), (2, 40_009), (3, 97), (5, 1), (1, 1))
 COUNTS = (4096, 97, 4099, 1031, 1)
 ALIGNED = (256, 1024)  # for the L2 model, which moves whole sectors
 
@@ -99,7 +99,7 @@ class Rows:
 TASKS = {
     "a": Rows("softmax", SHAPES, 16_384, (2048, 4096), 1, 1),
     "b": Rows("add_rmsnorm", SHAPES, 16_384, (2048, 4096), 2, 2),
-    "d": Rows("softmax_long", LONG, 40_000, (128, 128_256), 1, 1),
+    "d": Rows("softmax_long", LONG, 20_000, (128, 128_256), 1, 1),
 }
 
 
@@ -194,7 +194,7 @@ def test_softmax_is_close(lab, reference, evidence, task):
     def close(x: torch.Tensor) -> None:
         rungs.close(getattr(lab, task.name), reference.softmax_reference, x)
 
-    columns = 20_021 if task.name == "softmax_long" else 4099  # several blocks, and a prime
+    columns = 17_021 if task.name == "softmax_long" else 4099  # several blocks, and a prime
     unusual = matrix(10, columns)
     unusual[0] = -math.inf  # NaN, as in torch
     unusual[1, : columns // 2] = -math.inf  # whole blocks of it, and then numbers
