@@ -7,6 +7,7 @@ be drawn, and a warning is drawn like a traceback.
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -131,12 +132,17 @@ class Server:
     """A running JupyterLab: the course it serves, and where a browser finds it."""
 
     course: Path
+    workspaces: Path
     url: str
     token: str
 
     def address(self, path: str = "") -> str:
-        """Where a notebook opens in a fresh workspace; without a path what `ridge lab` opens."""
+        """Where a notebook opens, in a fresh workspace; without a path what `ridge lab` opens."""
         return f"{self.url}{f'lab/tree/{path}?reset&' if path else '?'}token={self.token}"
+
+    def forget_workspaces(self) -> None:
+        """Remove what JupyterLab would reopen, as on the evening of its first start."""
+        shutil.rmtree(self.workspaces, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -148,6 +154,7 @@ def serve(course: Path, home: Path) -> Iterator[Server]:
         "SHELL": "/bin/bash",
         "PYTHONPATH": str(course),
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
         "RIDGE_PROGRESS_DIR": str(home / "progress"),
         "RIDGE_CACHE_DIR": str(home / "cache"),
     }
@@ -163,7 +170,7 @@ def serve(course: Path, home: Path) -> Iterator[Server]:
     try:
         # `ridge lab` becomes JupyterLab: the process stays the same, and so names the file.
         info = _started(home / "runtime" / f"jpserver-{process.pid}.json", process, home)
-        yield Server(course, info["url"], info["token"])
+        yield Server(course, home / "workspaces", info["url"], info["token"])
     finally:
         process.terminate()  # JupyterLab then ends its kernels
         try:
@@ -353,6 +360,8 @@ class Browser:
     @contextlib.contextmanager
     def open(self, path: str = "") -> Iterator[Notebook]:
         """Open a notebook, or what `ridge lab` opens, and end its kernel afterwards."""
+        if not path:
+            self.server.forget_workspaces()
         page = self.context.new_page()
         page.on("websocket", lambda socket: self._socket(socket.url))
         page.goto(self.server.address(path), timeout=START_S * 1e3)
