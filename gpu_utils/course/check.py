@@ -58,8 +58,8 @@ def judge(
 ) -> list[TaskVerdict]:
     """Climb with each side of each task, away from this process; nothing is recorded.
 
-    Tasks are climbed side by side, as many as there are cores, and the sides of one task one after
-    another: a hostile file must not take another one's time.
+    Tasks are climbed side by side, one more than there are cores. The sides of one task come one
+    after another: a hostile file must not take another one's time.
     """
     limit_s = time_limit_s or unit.time_limit_s
     with tempfile.TemporaryDirectory(prefix="ridge-check-") as folder:

@@ -177,7 +177,7 @@ _kept: tuple[Any, _Standby] | None = None
 def run_pytest(
     runs: Sequence[Mapping[str, Any]], *, root: Path, extra: Mapping[str, str], seconds: float
 ) -> str:
-    """Run pytest with each of several lists of arguments, as many at once as there are cores.
+    """Run pytest with each of several lists of arguments, about as many at once as there are cores.
 
     Args:
         runs: of each, its "arguments" and the file to which its output goes, "log".

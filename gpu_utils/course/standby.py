@@ -113,7 +113,8 @@ def _answer(channel: socket.socket, parent: int) -> None:
     channel.sendall(b"r")  # ready
     for request in _requests(channel, parent):
         channel.sendall(b"b")  # begun
-        if not _run_all(request, len(os.sched_getaffinity(0)), channel):
+        # One more than there are cores: the last one would have them all to itself.
+        if not _run_all(request, len(os.sched_getaffinity(0)) + 1, channel):
             return
         channel.sendall(b"d")  # done
 

@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from gpu_utils import codegen, recordings
-from gpu_utils.course import cases, units, worker
+from gpu_utils.course import units, worker
 from gpu_utils.course.lab import Lab
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def _in_the_worker(unit: units.Unit, function: str, args: tuple, kwargs: dict) -
 
 def _recorded(unit: units.Unit, function: str) -> "list[Recorded]":
     """What the unit's solution took where it was recorded, stale or not."""
-    from gpu_utils import card
+    from gpu_utils import card, recordings
 
     found = recordings.find(function, unit=unit.name)
     return [card.recorded(recording, _changes(unit, recording)) for recording in found]
@@ -78,6 +77,9 @@ def _recorded(unit: units.Unit, function: str) -> "list[Recorded]":
 
 def _changes(unit: units.Unit, recording: "Recording") -> tuple[str, ...]:
     """How the solution differs from what was recorded, by what it launches for those arguments."""
+    from gpu_utils import codegen, recordings
+    from gpu_utils.course import cases
+
     for case in cases.cases(unit):
         arguments = case.arguments("meta")
         told = {name: recordings.described(value) for name, value in case.named(arguments).items()}
