@@ -2,7 +2,8 @@
 
 A lesson or a lab is executed where it stands. A lab is also executed in solutions/, where the
 same text checks the solution, and saved there: solution notebooks are generated. What is saved
-has sequential counts, one kernel name, no times, no widget state, and results folded.
+has sequential counts, one kernel name, what is printed in one piece, no times, no widget state,
+and results folded.
 """
 
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 from gpu_utils.course import units
 
@@ -36,6 +38,8 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookN
         store_widget_state=False,
     )
     client.execute()
+    # What is printed comes in as many pieces as the clock likes.
+    notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
     for cell in notebook.cells:
         fold(cell)
         if cell.cell_type == "code":
