@@ -54,6 +54,8 @@ HAND = """window.ridge = {
         return ridge.within(seconds, command, jupyterapp.commands.execute(command));
     },
 
+    begin: index => { ridge.run('notebook:run-cell', index, 3600); },
+
     evaluate: async (expression, seconds) => {
         const request = {code: '', store_history: false, user_expressions: {it: expression}};
         const reply = ridge.kernel().requestExecute(request).done;
@@ -278,6 +280,17 @@ class Notebook(_Front):
         self.wait_until_idle()
         now = self.cells
         return [now[cell.index] for cell in cells] or now
+
+    def begin(self, cell: Cell) -> None:
+        """Run a cell, and do not wait for its end."""
+        self._ask("begin", cell.index)
+
+    def interrupt(self, *cells: Cell) -> list[Cell]:
+        """Stop what runs, as the toolbar's square does; return these cells as they then are."""
+        self._ask("run", "notebook:interrupt-kernel", None, START_S)
+        self.wait_until_idle()
+        now = self.cells
+        return [now[cell.index] for cell in cells]
 
     def evaluate(self, expression: str) -> str:
         """The repr of an expression's value in the kernel."""
