@@ -30,6 +30,8 @@ _FOREIGN = ("torch", "triton", "numpy", "sympy", "pytest")
 # With TRITON_INTERPRET set, @triton.jit would not make kernels that can be caught.
 _NOT_INHERITED = ("TRITON_INTERPRET", "PYTEST_ADDOPTS")
 _SHELLS_OWN = ("_", "SHLVL", "PWD", "OLDPWD", "COLUMNS", "LINES")  # and no matter to a check
+# Tensors of production size in pages of 2 MB: asking for memory takes as long as using it.
+_LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 _PATIENCE_S = 10.0  # with a process that was told to end
 
 
@@ -224,7 +226,7 @@ def _current(root: Path, extra: Mapping[str, str]) -> _Standby:
     """The process that stands by; another one if what it has imported is out of date."""
     global _kept
     inherited = {k: v for k, v in os.environ.items() if k not in _NOT_INHERITED}
-    environment = {**inherited, **extra}
+    environment = {**_LARGE_PAGES, **inherited, **extra}
     identity = (os.getpid(), root, environment, _versions(root))
     if _kept is None or _kept[0] != identity:
         close()

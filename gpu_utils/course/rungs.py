@@ -230,7 +230,8 @@ def at_size(fn: Callable, reference: Callable, *args: Any, elementwise: bool = F
         raise AssertionError(f"with {case(args)}: {error}") from None
     whole = None if elementwise else _expected(reference, args)
     for name, out in traffic.outputs(moved.result).items():
-        wrote = (~out.isnan()).nonzero(as_tuple=True)  # memory that no program wrote is NaN
+        # Memory that no program wrote is NaN, which alone differs from itself.
+        wrote = (out == out).nonzero(as_tuple=True)
         numbers, stored = wrote[0].numel(), moved.by_tensor[name].unique_store_bytes
         assert numbers * out.element_size() == stored > 0, (
             f"with {case(args)}: of {stored // out.element_size()} elements of {name} that three "

@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from gpu_utils.course import units, worker
-from gpu_utils.course.lab import Lab
+from gpu_utils.course import units
 
 if TYPE_CHECKING:
     from gpu_utils.card import Recorded
@@ -34,6 +33,8 @@ def study(what: str, function: str, *args: Any, **kwargs: Any) -> Any:
     Returns:
         A `card.Card`; or a line that says why there is none yet.
     """
+    from gpu_utils.course import worker
+
     unit, _ = units.find(what)
     answer: dict = {}
     for message in worker.run(
@@ -55,6 +56,7 @@ def study(what: str, function: str, *args: Any, **kwargs: Any) -> Any:
 
 def _in_the_worker(unit: units.Unit, function: str, args: tuple, kwargs: dict) -> dict:
     from gpu_utils import card
+    from gpu_utils.course.lab import Lab
 
     path = units.root() / units.default_side() / f"{unit.stem}.py"
     recorded = _recorded(unit, function)  # before the file under study is imported
