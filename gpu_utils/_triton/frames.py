@@ -52,8 +52,7 @@ def kernel_site() -> tuple[str, int, int]:
     return frame.f_code.co_filename, line, column
 
 
-# File and extent of a call -> where the compiler says that it is: where its last argument begins,
-# since that is what the compiler visited last. `rewrite` fills it.
+# File and extent of a call -> where the compiler says that it is. `rewrite` fills it.
 places_of_calls: dict[tuple[str, Extent], tuple[int, int]] = {}
 
 

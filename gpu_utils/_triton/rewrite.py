@@ -9,11 +9,13 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import triton
 import triton.language as tl
 from triton.runtime import interpreter
 
 from gpu_utils._triton import libraries
 from gpu_utils._triton.frames import HIDDEN, places_of_calls, where
+from gpu_utils._triton.versions import release
 
 
 class _Rewriter(ast.NodeTransformer):
@@ -117,13 +119,26 @@ def truth(value: Any) -> bool:
     return bool(value.handle.item())
 
 
-def _note_sites(file: str, tree: ast.AST) -> None:
+# Up to 3.7 the compiler puts a call where it puts the call's last argument, which it visited last,
+# and counts columns from 0 in the dedented source. Later ones put it where it begins, and count
+# from 1 in the file.
+_PLACED_BY_LAST_ARGUMENT = release(triton.__version__) < (3, 8)
+
+
+def _place(call: ast.Call, indent: int) -> tuple[int, int]:
+    """Line and column at which the compiler says that a call is."""
+    if not _PLACED_BY_LAST_ARGUMENT:
+        return call.lineno, call.col_offset + indent + 1
+    visited: list[ast.expr | ast.keyword] = [call.func, *call.keywords, *call.args]
+    last = visited[-1].value if isinstance(visited[-1], ast.Starred) else visited[-1]
+    return last.lineno, last.col_offset
+
+
+def _note_sites(file: str, tree: ast.AST, indent: int) -> None:
     for call in ast.walk(tree):
         if isinstance(call, ast.Call):
-            visited: list[ast.expr | ast.keyword] = [call.func, *call.keywords, *call.args]
-            last = visited[-1].value if isinstance(visited[-1], ast.Starred) else visited[-1]
             extent = call.lineno, call.end_lineno, call.col_offset, call.end_col_offset
-            places_of_calls[file, extent] = last.lineno, last.col_offset
+            places_of_calls[file, extent] = _place(call, indent)
 
 
 _rewritten: WeakKeyDictionary[Callable, types.CodeType] = WeakKeyDictionary()
@@ -139,7 +154,7 @@ def _code(fn: Callable) -> types.CodeType:
         assert isinstance(definition, ast.FunctionDef)
         definition.decorator_list = []
         file = inspect.getsourcefile(fn) or "<kernel>"
-        _note_sites(file, tree)
+        _note_sites(file, tree, indent=len(lines[0]) - len(lines[0].lstrip()))
         tree = ast.fix_missing_locations(_Rewriter().visit(tree))
         _rewritten[fn] = compile(tree, file, "exec")
     return _rewritten[fn]

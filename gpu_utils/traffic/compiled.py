@@ -16,7 +16,8 @@ from gpu_utils.traffic.layout import Layout
 __all__ = ["Artifact", "CompiledAccess", "CompiledKernel", "Site", "read"]
 
 Kind = Literal["load", "store", "atomic"]
-# Line and column (from 0). No file: an artifact may come from the cache, and then names the file
+# Line and column, as this Triton counts them. No file: an artifact may come from the cache, and
+# then names the file
 # (of a notebook's cell, say) in which the same source once stood.
 Site = tuple[int, int]
 
@@ -198,9 +199,13 @@ def _widths(asm: Mapping[str, str]) -> dict[tuple[Kind, tuple[Site, ...]], int]:
 
 def _instructions(text: str) -> Iterator[tuple[Kind, tuple[Site, ...], int]]:
     sites: tuple[Site, ...] = ()
+    in_asm = False
     for line in text.splitlines():
-        if place := _PLACE.match(line):
-            sites = _chain(place[1])
+        if "inline asm" in line:
+            in_asm = "// begin" in line
+        elif place := _PLACE.match(line):
+            if not in_asm:  # there, from Triton 3.8 on, every line counts as one more of the kernel
+                sites = _chain(place[1])
         elif (access := _ptx(line) or _amdgcn(line)) and sites:
             kind, bits = access
             yield kind, sites, bits
