@@ -17,8 +17,7 @@ __all__ = ["Artifact", "CompiledAccess", "CompiledKernel", "Site", "read"]
 
 Kind = Literal["load", "store", "atomic"]
 # Line and column, as this Triton counts them. No file: an artifact may come from the cache, and
-# then names the file
-# (of a notebook's cell, say) in which the same source once stood.
+# then names the file (of a notebook's cell, say) in which the same source once stood.
 Site = tuple[int, int]
 
 
@@ -183,6 +182,9 @@ def read(artifact: Artifact) -> CompiledKernel:
 
 # ".loc	1 6 19    // probe.py:6:19 @[ probe.py:13:38 ]", on AMD after a semicolon
 _PLACE = re.compile(r"^\s*\.loc\s.*(?://|;)\s+(\S.*)$")
+# ".loc	1 6 19, function_name $L__info_string0, inlined_at 1 13 38 // probe.py:6:19": PTX of
+# Triton 3.8 and later names only the next caller, whose own line came before.
+_INLINED = re.compile(r"\binlined_at \d+ (\d+) (\d+)")
 _PTX = re.compile(r"\b(ld|st|atom|red)\.(?:[\w:]+\.)*?global([\w.:]*)")
 _PTX_COPY = re.compile(r"\bcp\.async\.c[ag]\.shared\.global.*\], (0x[0-9a-f]+|\d+)")
 _AMDGCN = re.compile(r"^\s+(?:global|buffer|flat)_(load|store|atomic)_(\w+)")
@@ -198,14 +200,20 @@ def _widths(asm: Mapping[str, str]) -> dict[tuple[Kind, tuple[Site, ...]], int]:
 
 
 def _instructions(text: str) -> Iterator[tuple[Kind, tuple[Site, ...], int]]:
+    chains: dict[tuple[Site, ...], tuple[Site, ...]] = {}  # innermost place -> with its callers
     sites: tuple[Site, ...] = ()
     in_asm = False
     for line in text.splitlines():
         if "inline asm" in line:
             in_asm = "// begin" in line
         elif place := _PLACE.match(line):
-            if not in_asm:  # there, from Triton 3.8 on, every line counts as one more of the kernel
-                sites = _chain(place[1])
+            if in_asm:  # from Triton 3.8 on, its second line is said to be the kernel's next line
+                continue
+            sites = _chain(place[1])
+            if inlined := _INLINED.search(line):
+                caller = ((int(inlined[1]), int(inlined[2])),)
+                sites += chains.get(caller, caller)
+            chains[sites[:1]] = sites
         elif (access := _ptx(line) or _amdgcn(line)) and sites:
             kind, bits = access
             yield kind, sites, bits

@@ -247,7 +247,8 @@ class TestStoresAndAtomics:
     @BOTH
     def test_atomics(self, target):
         # sm_90 adds four floats in one instruction: 8 requests of 16 sectors. gfx942 adds one: 16
-        # requests, whose lanes lie 16 bytes apart: 64 x 16 / 32 = 32 sectors for 256 bytes.
+        # requests, whose lanes lie 16 bytes apart: 64 x 16 / 32 = 32 sectors for 256 bytes. From
+        # Triton 3.8 on, neighbouring lanes get neighbours first: 64 x 4 / 32 = 8 sectors.
         @triton.jit
         def kernel(x_ptr, out_ptr, BLOCK: tl.constexpr):
             offs = tl.arange(0, BLOCK)
@@ -258,7 +259,8 @@ class TestStoresAndAtomics:
 
         found, (artifact,) = model(add, torch.ones(1024), torch.zeros(1024), target=target)
         assert blocked(4, LANES[target]) in artifact.asm["ttgir"]
-        expected = {"sm_90": ((128,), 8, 128, 4096), "gfx942": ((32,), 16, 512, 4096)}
+        sectors = 16 * (8 if blocked(1, 64) in artifact.asm["ttgir"] else 32)
+        expected = {"sm_90": ((128,), 8, 128, 4096), "gfx942": ((32,), 16, sectors, 4096)}
         assert numbers(found.of("out", "atomic")) == expected[target]
         assert found.of("x").efficiency == 1.0
 
@@ -290,6 +292,16 @@ class TestStoresAndAtomics:
 @triton.jit
 def pick(x_ptr, offs):
     return tl.load(x_ptr + offs)
+
+
+@triton.jit
+def pick_or_one(x_ptr, offs, mask):
+    return tl.load(x_ptr + offs, mask=mask, other=1.0)
+
+
+@triton.jit
+def pick_twice(x_ptr, offs, mask):
+    return 2 * pick_or_one(x_ptr, offs, mask)
 
 
 class TestJoin:
@@ -333,8 +345,33 @@ class TestJoin:
         assert numbers(found.of("y")) == ((32,), many, 1024, 4096)
 
     @BOTH
+    def test_a_helper_of_a_helper(self, target):
+        # 1008 = 63 x 16 floats, masked, from a place that is two calls deep: 128 bits for
+        # neighbours (126 sectors hold them), 32 bits and a sector each for every second float. The
+        # code says so of each: on sm_90 a load with `other` is several lines of inline assembly.
+        @triton.jit
+        def kernel(x_ptr, y_ptr, out_ptr, n, stride, BLOCK: tl.constexpr):
+            offs = tl.arange(0, BLOCK)
+            x = pick_twice(x_ptr, offs, offs < n)
+            y = pick_twice(y_ptr, offs * stride, offs < n)
+            tl.store(out_ptr + offs, x + y, mask=offs < n)
+
+        def launch(x, y, out):
+            kernel[(1,)](x, y, out, x.numel(), 2, BLOCK=1024)
+
+        found, (artifact,) = model(
+            launch, torch.ones(1008), torch.ones(2016), torch.empty(1008), target=target
+        )
+        made = compiled.read(artifact).accesses
+        widths = {(each.kind, len(each.sites), each.width_bits) for each in made}
+        assert widths == {("load", 3, 128), ("load", 3, 32), ("store", 1, 128)}
+        few, many = {"sm_90": (8, 32), "gfx942": (4, 16)}[target]
+        assert numbers(found.of("x")) == ((128,), few, 126, 4032)
+        assert numbers(found.of("y")) == ((32,), many, 1008, 4032)
+
+    @BOTH
     def test_arguments_over_several_lines_and_by_name(self, target):
-        # The compiler says that a call is where its last argument begins.
+        # Up to Triton 3.7 the compiler says that a call is where its last argument begins.
         @triton.jit
         def kernel(x_ptr, out_ptr, n, BLOCK: tl.constexpr):
             offs = tl.arange(0, BLOCK)
@@ -531,6 +568,33 @@ def test_widths_in_the_machine_code(line, expected):
 def test_places_in_the_machine_code():
     chain = compiled._chain("a.py:6:19 @[ my file.py:13:38 @[ b.py:2:0 ] ]")
     assert chain == ((6, 19), (13, 38), (2, 0))
+
+
+def test_places_that_name_only_the_next_caller():
+    # As PTX of Triton 3.8 and later has them: `inner` (line 5) in `outer` (line 8), which the
+    # kernel calls in its lines 12 and 13. The lines within inline assembly count on from the
+    # place, and say nothing about the source.
+    ptx = """
+    .loc	1 12 9                          // k.py:12:9
+    .loc	1 8 12, function_name $L__info_string0, inlined_at 1 12 9 // k.py:8:12
+    .loc	1 5 12, function_name $L__info_string0, inlined_at 1 8 12 // k.py:5:12
+    // begin inline asm
+    .loc	1 5 12, function_name $L__info_string0, inlined_at 1 8 12 // k.py:5:12
+    mov.u32 %r1, %r2;
+    .loc	1 6 12, function_name $L__info_string0, inlined_at 1 8 12 // k.py:6:12
+    @%p1 ld.global.b32 { %r1 }, [ %rd1 + 0 ];
+    // end inline asm
+    .loc	1 8 12, function_name $L__info_string0, inlined_at 1 13 9 // k.py:8:12
+    .loc	1 5 12, function_name $L__info_string0, inlined_at 1 8 12 // k.py:5:12
+    ld.global.v2.b32 { %r3, %r4 }, [ %rd1 + 0 ];
+    .loc	1 14 5                          // k.py:14:5
+    st.global.b64 [ %rd2 + 0 ], { %r5 };
+    """
+    assert list(compiled._instructions(ptx)) == [
+        ("load", ((5, 12), (8, 12), (12, 9)), 32),
+        ("load", ((5, 12), (8, 12), (13, 9)), 64),
+        ("store", ((14, 5),), 64),
+    ]
 
 
 def test_clusters_of_blocks_have_no_layout():
