@@ -7,7 +7,7 @@ import pytest
 from gpu_utils._dev import install
 from gpu_utils._dev.matrix import __main__ as program
 from gpu_utils._dev.matrix import environments, report
-from gpu_utils._dev.matrix.environments import CANARY, MATRIX
+from gpu_utils._dev.matrix.environments import CANARY, MATRIX, Needs
 from gpu_utils._dev.matrix.report import Cell, Difference
 from gpu_utils._dev.suite import Outcome
 
@@ -16,7 +16,11 @@ AWAY = install.TorchChoice("cpu", "torch==2.13.0+cpu", "an-index", "")
 PYPROJECT = """
 [project]
 dependencies = ["torch==2.13.0", "numpy>=2.4", "pytest>=9.2", "jupyterlab>=4.6"]
+
+[project.optional-dependencies]
+others = ["kernels==1.3"]
 """
+NEEDS = Needs(["numpy>=2.4", "pytest>=9.2"], ["kernels==1.3"])
 
 
 @pytest.fixture
@@ -35,24 +39,24 @@ def test_the_matrix_holds_the_default_and_every_version_that_is_promised():
 
 
 def test_what_the_tests_need_is_worded_once(pyproject):
-    assert environments.requirements(pyproject) == ["numpy>=2.4", "pytest>=9.2"]
+    assert environments.requirements(pyproject) == NEEDS
 
 
-def test_triton_comes_last_and_alone():
-    others = ["numpy>=2.4", "pytest>=9.2"]
-    first, last = environments.steps(MATRIX[0], AWAY, others)
+def test_triton_comes_alone_and_before_what_any_would_content():
+    first, second, last = environments.steps(MATRIX[0], AWAY, NEEDS)
     assert first == [
         "install",
         "--upgrade",
         "torch==2.13.0+cpu",
-        *others,
+        *NEEDS.tools,
         "--extra-index-url",
         "an-index",
     ]
-    assert last == ["install", "--upgrade", "--no-deps", "triton==3.6.0"]
-    first, last = environments.steps(CANARY, CPU, others)
+    assert second == ["install", "--upgrade", "--no-deps", "triton==3.6.0"]
+    assert last == ["install", "kernels==1.3"]
+    first, second, _ = environments.steps(CANARY, CPU, NEEDS)
     assert "--extra-index-url" not in first
-    assert last[-1] == "triton"
+    assert second[-1] == "triton"
 
 
 def test_the_newest_is_a_release_and_ten_comes_after_nine():
@@ -83,12 +87,12 @@ def test_an_environment_is_made_once(tmp_path, pyproject, pip):
     folder = tmp_path / "triton-3.9.0"
     python = environments.prepare(MATRIX[3], folder, pyproject)
     assert python == folder / "bin" / "python"
-    assert pip == ["venv", "pytest>=9.2", "triton==3.9.0"]
+    assert pip == ["venv", "pytest>=9.2", "triton==3.9.0", "kernels==1.3"]
     environments.prepare(MATRIX[3], folder, pyproject)
-    assert len(pip) == 3
+    assert len(pip) == 4
     pyproject.write_text(PYPROJECT.replace("numpy>=2.4", "numpy>=2.5"), "utf-8")
     environments.prepare(MATRIX[3], folder, pyproject)
-    assert pip[3:] == ["pytest>=9.2", "triton==3.9.0"]  # in the same environment
+    assert pip[4:] == ["pytest>=9.2", "triton==3.9.0", "kernels==1.3"]  # in the same environment
 
 
 def test_the_canary_is_brought_up_to_date_each_time(tmp_path, pyproject, pip, monkeypatch):
@@ -96,7 +100,8 @@ def test_the_canary_is_brought_up_to_date_each_time(tmp_path, pyproject, pip, mo
     monkeypatch.setattr(environments, "_pip", lambda python, arguments: asked.append(arguments))
     for _ in range(2):
         environments.prepare(CANARY, tmp_path / "canary", pyproject)
-    assert [each[2] for each in asked] == ["torch==2.14.0+cpu", "--no-deps"] * 2
+    assert [each[-1] for each in asked] == ["pytest>=9.2", "triton", "kernels==1.3"] * 2
+    assert asked[0][2] == "torch==2.14.0+cpu"
 
 
 def test_pip_that_fails_says_what_to_do():

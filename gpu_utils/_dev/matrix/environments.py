@@ -11,7 +11,16 @@ from pathlib import Path
 
 from gpu_utils._dev import install
 
-__all__ = ["CANARY", "MATRIX", "Environment", "newest", "prepare", "requirements", "steps"]
+__all__ = [
+    "CANARY",
+    "MATRIX",
+    "Environment",
+    "Needs",
+    "newest",
+    "prepare",
+    "requirements",
+    "steps",
+]
 
 # torch's CPU wheel names no Triton, so any can stand beside one torch; CUDA's wheel names one,
 # which `--no-deps` replaces.
@@ -36,10 +45,26 @@ MATRIX = tuple(
 CANARY = Environment("canary")
 
 
-def requirements(pyproject: Path) -> list[str]:
-    """What the tests need beside torch and Triton, as pyproject.toml words it."""
-    listed = tomllib.loads(pyproject.read_text("utf-8"))["project"]["dependencies"]
-    return [each for each in listed if re.match(r"[\w.-]+", each)[0] in _TESTS_NEED]  # type: ignore[index]
+@dataclasses.dataclass(frozen=True)
+class Needs:
+    """What the tests need beside torch and Triton, as pyproject.toml words it.
+
+    `others` are the packages whose kernels the tests look at.
+    """
+
+    tools: list[str]
+    others: list[str]
+
+
+def requirements(pyproject: Path) -> Needs:
+    """Read what the tests need."""
+    project = tomllib.loads(pyproject.read_text("utf-8"))["project"]
+    tools = [
+        each
+        for each in project["dependencies"]
+        if re.match(r"[\w.-]+", each)[0] in _TESTS_NEED  # type: ignore[index]
+    ]
+    return Needs(tools, project["optional-dependencies"]["others"])
 
 
 def newest(versions: Collection[str]) -> str:
@@ -55,19 +80,23 @@ def newest(versions: Collection[str]) -> str:
     return max(released, key=lambda each: [int(part) for part in each.split(".")])
 
 
-def steps(wanted: Environment, torch: install.TorchChoice, others: list[str]) -> list[list[str]]:
-    """The arguments of pip, one list a call; Triton last and alone, since torch may name another.
+def steps(wanted: Environment, torch: install.TorchChoice, needs: Needs) -> list[list[str]]:
+    """The arguments of pip, one list a call.
+
+    Triton comes alone, since torch may name another, and before the packages that would be
+    content with any.
 
     Args:
         wanted: what is to be installed.
         torch: from `install.choose_torch`.
-        others: from `requirements`.
+        needs: from `requirements`.
     """
     index = ["--extra-index-url", torch.extra_index] if torch.extra_index else []
     triton = f"triton=={wanted.triton}" if wanted.triton else "triton"
     return [
-        ["install", "--upgrade", torch.requirement, *others, *index],
+        ["install", "--upgrade", torch.requirement, *needs.tools, *index],
         ["install", "--upgrade", "--no-deps", triton],
+        ["install", *needs.others],
     ]
 
 
@@ -80,8 +109,10 @@ def prepare(wanted: Environment, folder: Path, pyproject: Path) -> Path:
         install.Refusal: pip failed; the text says why.
     """
     python = folder / "bin" / "python"
-    others = requirements(pyproject)
-    stamp = json.dumps([dataclasses.asdict(wanted), others, sys.version_info[:2]])
+    needs = requirements(pyproject)
+    stamp = json.dumps(
+        [dataclasses.asdict(wanted), needs.tools, needs.others, sys.version_info[:2]]
+    )
     kept = folder / _STAMP
     fixed = bool(wanted.triton and wanted.torch)
     if fixed and kept.exists() and kept.read_text("utf-8") == stamp:
@@ -92,7 +123,7 @@ def prepare(wanted: Environment, folder: Path, pyproject: Path) -> Path:
         major, minor = sys.version_info[:2]
         base = install.Candidate(sys.executable, (major, minor), True)
         install.make_venv(folder, base, stale=folder.exists())
-    for arguments in steps(wanted, _torch(wanted, python), others):
+    for arguments in steps(wanted, _torch(wanted, python), needs):
         _pip(python, arguments)
     kept.write_text(stamp, "utf-8")
     return python

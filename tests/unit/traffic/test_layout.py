@@ -91,7 +91,11 @@ class Triton:
         def bases(table):
             return tuple(tuple(basis) for basis in table)
 
-        assert ours.registers == bases(linear.reg_bases)
+        def distinct(registers):
+            # Loads leave out registers that repeat an element, as Triton 3.9 does from the start.
+            return tuple(basis for basis in registers if any(basis))
+
+        assert distinct(ours.registers) == distinct(bases(linear.reg_bases))
         assert ours.lanes == bases(linear.lane_bases)
         assert ours.warps == bases(linear.warp_bases)
 
@@ -114,10 +118,7 @@ def test_blocked_as_triton_has_it(theirs, shape, order, size, threads, warps):
         text = attribute("slice", dim=axis, parent=blocked(size, threads, warps, order))
         sliced = gl.SliceLayout(axis, gl.BlockedLayout(size, threads, warps, order))
         one = (shape[1 - axis],)
-        # A slice may keep registers that repeat an element; loads leave them out.
-        mine = layout.parse(text, one)
-        rest = tuple(basis for basis in mine.registers if any(basis))
-        theirs.check(layout.Layout(one, rest, mine.lanes, mine.warps), sliced, one)
+        theirs.check(layout.parse(text, one), sliced, one)
 
 
 @pytest.mark.parametrize("shape", [(128, 128), (64, 256), (256, 64)])
