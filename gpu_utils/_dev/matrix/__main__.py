@@ -21,13 +21,14 @@ from gpu_utils._dev.matrix.environments import CANARY, MATRIX, Environment, prep
 __all__ = ["TESTS", "main"]
 
 ROOT = Path(__file__).resolve().parents[3]
-# All that leans on Triton: its insides, the lenses, and the card that joins them. A path that is
-# not there (yet) is left out.
+# All that leans on Triton: its insides, the lenses, the recordings that know a kernel by its
+# source, and the card that joins them. A path that is not there (yet) is left out.
 TESTS = (
     "tests/unit/_triton",
     "tests/unit/traffic",
     "tests/unit/codegen",
     "tests/unit/others",
+    "tests/unit/recordings",
     "tests/unit/card",
 )
 _PYTEST = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider")
