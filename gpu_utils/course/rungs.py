@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from gpu_utils import bench, codegen, quantities, specs, tolerance, traffic
+from gpu_utils._triton.devices import answered
 from gpu_utils._triton.launches import Launch, intercept
 from gpu_utils.bench import Timing
 from gpu_utils.course.labels import case, tensors, title
@@ -117,7 +118,7 @@ def _own_kernels(fn: Callable, args: Sequence[Any]) -> None:
     """What is launched stands beside the launcher: somebody else's kernel is no answer."""
     home = inspect.unwrap(fn).__code__.co_filename
     caught: list[Launch] = []
-    with intercept(caught.append):
+    with answered(), intercept(caught.append):
         fn(*args)
     for launch in caught:
         assert launch.file == home, (

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+import triton
+import triton.language as tl
 
 from gpu_utils import bench
 from gpu_utils.bench.comparison import Comparison
@@ -78,3 +80,21 @@ def test_it_compares_what_it_is_given():
     assert "the speed of slow (95 %: " in rungs.fast(mine, slow, torch.ones(64), share=1.0)
     with pytest.raises(AssertionError, match="the speed of mine"):
         rungs.fast(slow, mine, torch.ones(64), share=1.0)
+
+
+@triton.jit
+def copy_kernel(x_ptr, out_ptr, n, BLOCK_SIZE: tl.constexpr):
+    offs = tl.program_id(0) * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)
+    tl.store(out_ptr + offs, tl.load(x_ptr + offs, mask=offs < n), mask=offs < n)
+
+
+def test_a_launcher_may_ask_how_many_multiprocessors_there_are():
+    # Of an H100 SXM, wherever this runs: 132 programs of 4, for 4 floats.
+    def persistent(x):
+        programs = torch.cuda.get_device_properties(x.device).multi_processor_count
+        out = torch.empty_like(x)
+        copy_kernel[(programs,)](x, out, x.numel(), BLOCK_SIZE=4)
+        return out
+
+    said = rungs.runs(persistent, X, like=X)
+    assert said == "copy_kernel ran in 132 programs on float32 (4,)"
