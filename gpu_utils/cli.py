@@ -63,12 +63,12 @@ def record(
     to: Annotated[Path | None, typer.Option(help="The folder to write the recording to")] = None,
 ) -> None:
     """Measure a lab's solution on this machine's GPU, and keep the recording."""
-    from gpu_utils import recordings
     from gpu_utils.course import cases
+    from gpu_utils.recordings import AutotunedError, NoGPUError, WrongResultError
 
     try:
         path, found = cases.record(what, to)
-    except (recordings.NoGPUError, recordings.WrongResultError) as error:
+    except (AutotunedError, NoGPUError, WrongResultError) as error:
         print(f"ridge: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
     _show("\n".join([*map(str, found), f"kept in {path}"]))

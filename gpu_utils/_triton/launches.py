@@ -17,13 +17,15 @@ class Launch:
     """One `kernel[grid](*args, **kwargs)`, as the launcher wrote it.
 
     `kernel` is the `@triton.jit` object and `options` are the keywords that are not the
-    kernel's parameters (`num_warps`, `num_stages`, ...).
+    kernel's parameters (`num_warps`, `num_stages`, ...). `tuned`: an autotuner has several
+    configurations for it, of which a GPU may choose another than this.
     """
 
     kernel: JITFunction
     grid: tuple[int, int, int]
     arguments: dict[str, Any]
     options: dict[str, Any]
+    tuned: bool = False
 
     @property
     def name(self) -> str:
@@ -98,16 +100,22 @@ def intercept(handler: Callable[[Launch], Any]) -> Iterator[None]:
     with the first of its configurations that its own pruning leaves.
     """
     original, tuned = JITFunction.run, Autotuner.run
+    choices = [1]  # how many configurations the autotuner around this launch has
 
     def run_first(self: Autotuner, *args: Any, **kwargs: Any) -> Any:
-        return self.fn.run(*args, **kwargs, **_first(self, args, kwargs).all_kwargs())
+        choices.append(len(self.configs))
+        try:
+            return self.fn.run(*args, **kwargs, **_first(self, args, kwargs).all_kwargs())
+        finally:
+            choices.pop()
 
     def run(self: JITFunction, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any:
         if warmup:
             return original(self, *args, grid=grid, warmup=warmup, **kwargs)
         for hook in self.pre_run_hooks:
             hook(*args, **kwargs)
-        return handler(_normalise(self, grid, args, kwargs))
+        launch = _normalise(self, grid, args, kwargs)
+        return handler(dataclasses.replace(launch, tuned=choices[-1] > 1))
 
     JITFunction.run, Autotuner.run = run, run_first
     try:

@@ -44,6 +44,7 @@ def record(what: str, folder: Path | None = None) -> tuple[Path, tuple[Recording
         ValueError: A lab with nothing to measure.
         NoGPUError: There is no GPU.
         WrongResultError: The solution is wrong on this GPU.
+        AutotunedError: The solution launches a kernel that an autotuner configures.
     """
     unit, _ = units.find(what)
     listed = cases(unit)

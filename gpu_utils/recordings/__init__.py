@@ -16,6 +16,7 @@ from gpu_utils.recordings.find import State, find, state
 from gpu_utils.recordings.launched import Launched, described
 from gpu_utils.recordings.model import Recording, Run
 from gpu_utils.recordings.recorder import (
+    AutotunedError,
     NoGPUError,
     WrongResultError,
     begin,
@@ -29,6 +30,7 @@ from gpu_utils.recordings.recorder import (
 __all__ = [
     "FOLDER",
     "SCHEMA",
+    "AutotunedError",
     "Case",
     "Launched",
     "NoGPUError",

@@ -5,7 +5,7 @@ import dataclasses
 import datetime
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpu_utils import bench, parity, specs
 from gpu_utils.bench import Timing
@@ -15,8 +15,11 @@ from gpu_utils.recordings.launched import Launched, described
 from gpu_utils.recordings.model import Recording, Run
 from gpu_utils.roofline import OpCost
 
-__all__ = ["NoGPUError", "WrongResultError", "begin", "compiled_peer", "first_line",
-           "record", "with_ceilings", "with_peers"]  # fmt: skip
+if TYPE_CHECKING:
+    from gpu_utils._triton.launches import Launch
+
+__all__ = ["AutotunedError", "NoGPUError", "WrongResultError", "begin", "compiled_peer",
+           "first_line", "record", "with_ceilings", "with_peers"]  # fmt: skip
 
 NO_COUNTERS = "ncu was not run: `make gpu` runs it"
 _BUSY_S = 0.05  # of work before the clocks are read
@@ -28,6 +31,10 @@ class NoGPUError(RuntimeError):
 
 class WrongResultError(RuntimeError):
     """What is wrong has no speed."""
+
+
+class AutotunedError(ValueError):
+    """What was timed is not known: the autotuner chose it, and may choose another next time."""
 
 
 def begin(command: str) -> Run:
@@ -75,6 +82,7 @@ def record(case: Case, unit: str, run: Run, budget_s: float = 1.0) -> Recording:
     Raises:
         NoGPUError: There is no GPU.
         WrongResultError: The result is not what the reference says.
+        AutotunedError: A kernel has several configurations to choose from.
         ImplausibleTimingError: The part's memory cannot move the bytes in that time.
     """
     from gpu_utils import codegen
@@ -82,7 +90,7 @@ def record(case: Case, unit: str, run: Run, budget_s: float = 1.0) -> Recording:
     _need_gpu()
     arguments = case.arguments("cuda")
     requested = case.requested_bytes(arguments, _checked(case, arguments)) or (None, None)
-    launches = codegen.capture(case.function, *arguments)
+    launches = _settled(case, codegen.capture(case.function, *arguments))
     timing = bench.measure(case.function, *arguments, budget_s=budget_s)
     _believed(timing, requested)
     recording = Recording(
@@ -156,6 +164,19 @@ def _checked(case: Case, arguments: tuple) -> Any:
         if wrong:
             raise WrongResultError(f"{case.name} is wrong on this GPU: {name}: {wrong}")
     return result
+
+
+def _settled(case: Case, launches: "list[Launch]") -> "list[Launch]":
+    """The launches, if they are those that a GPU makes."""
+    tuned = dict.fromkeys(launch.name for launch in launches if launch.tuned)
+    if tuned:
+        raise AutotunedError(
+            f"{case.name} launches {', '.join(tuned)}, which an autotuner gives one of several "
+            "configurations: which one was timed, a recording could not say. Launch the one that "
+            "it chooses (TRITON_PRINT_AUTOTUNING=1 prints it) without the autotuner, and record "
+            "that"
+        )
+    return launches
 
 
 def _kinds(tensors: Mapping[str, Any]) -> dict[str, tuple]:

@@ -34,6 +34,21 @@ def test_the_first_configuration_stands_for_all():
     assert moved.load_bytes == 4000
 
 
+def test_a_launch_says_that_another_configuration_may_be_chosen():
+    x = torch.empty(1000, device="meta")
+    for configs, tuned in (([config(64), config(256)], True), ([config(64)], False)):
+        copy, kernel = copier(configs)
+        (launch,) = codegen.capture(copy, x)
+        assert launch.tuned is tuned
+
+    def both(x):
+        copy(x)
+        kernel.fn[(1,)](x, x, 1, BLOCK_SIZE=64)
+
+    copy, kernel = copier([config(64), config(256)])
+    assert [launch.tuned for launch in codegen.capture(both, x)] == [True, False]
+
+
 def test_the_best_by_a_performance_model_is_taken():
     def model(BLOCK_SIZE, n, **_):
         return triton.cdiv(n, BLOCK_SIZE)

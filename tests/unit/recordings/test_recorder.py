@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gpu_utils import bench, codegen, recordings
-from gpu_utils.recordings import Case, NoGPUError, WrongResultError
+from gpu_utils.recordings import AutotunedError, Case, NoGPUError, WrongResultError
 
 N = 1000
 
@@ -69,6 +69,16 @@ def test_what_is_wrong_has_no_speed(pretended, case, run, monkeypatch):
     narrow = Case(lambda x: (x + x).half(), vector, case.reference)
     with pytest.raises(WrongResultError, match=r"returns .*float16.*, expected .*float32"):
         recordings.record(narrow, "lab00", run)
+
+
+def test_what_an_autotuner_chose_is_not_recorded(pretended, case, run, monkeypatch):
+    caught = [
+        types.SimpleNamespace(name=name, tuned=tuned)
+        for name, tuned in (("fill_kernel", False), ("sum_kernel", True), ("sum_kernel", True))
+    ]
+    monkeypatch.setattr(codegen, "capture", lambda fn, *args: caught)
+    with pytest.raises(AutotunedError, match="doubled launches sum_kernel, which an autotuner"):
+        recordings.record(case, "lab00", run, budget_s=0.01)
 
 
 def test_integers_are_compared_exactly(pretended, run):
