@@ -226,6 +226,11 @@ CAUSES = (
         "No matching distribution|Could not find a version",
         "pip's index lacks a package for this Python; see `pip config list`",
     ),
+    (
+        "ResolutionImpossible",
+        "packages that are asked for here rule each other out, or a constraint of pip's does; see "
+        "`pip config list`",
+    ),
     ("Permission denied", "a folder above is not yours to write"),
 )
 

@@ -240,6 +240,7 @@ def test_pips_lines_become_few_and_short(line, progress):
         ("ReadTimeoutError: Read timed out.\nERROR: No matching distribution", 1, "the network"),
         ("SSLError(SSLCertVerificationError(1, ...))\nMax retries exceeded", 1, "PIP_CERT"),
         ("ERROR: No matching distribution found for rich>=99", 1, "pip config list"),
+        ("ERROR: ResolutionImpossible: for help visit ...", 1, "rule each other out"),
         ("Downloading torch", -9, "memory"),
         ("something new", 1, "install.log"),
     ],

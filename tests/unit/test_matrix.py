@@ -101,7 +101,7 @@ def test_the_canary_is_brought_up_to_date_each_time(tmp_path, pyproject, pip, mo
     for _ in range(2):
         environments.prepare(CANARY, tmp_path / "canary", pyproject)
     assert [each[-1] for each in asked] == ["pytest>=9.2", "triton", "kernels==1.3"] * 2
-    assert asked[0][2] == "torch==2.14.0+cpu"
+    assert asked[0][2] == "torch"  # not a number, which a constraint of pip's may forbid
 
 
 def test_pip_that_fails_says_what_to_do():

@@ -130,9 +130,15 @@ def prepare(wanted: Environment, folder: Path, pyproject: Path) -> Path:
 
 
 def _torch(wanted: Environment, python: Path) -> install.TorchChoice:
-    """torch for the CPU, where there is one: no test of these needs a GPU."""
+    """torch for the CPU, where there is one: no test of these needs a GPU.
+
+    Of the newest no number is asked for, since pip may be told to stay below it.
+    """
     version = wanted.torch or newest(install.torch_versions(python, install.CPU_INDEX))
-    return install.choose_torch("cpu", version, lambda extra: install.torch_versions(python, extra))
+    choice = install.choose_torch(
+        "cpu", version, lambda extra: install.torch_versions(python, extra)
+    )
+    return choice if wanted.torch else choice._replace(requirement="torch")
 
 
 def _pip(python: Path, arguments: list[str]) -> None:
@@ -142,4 +148,5 @@ def _pip(python: Path, arguments: list[str]) -> None:
     )
     if done.returncode:
         why = install.diagnose(done.stderr, done.returncode)
-        raise install.Refusal(f"`pip {' '.join(arguments)}` failed: {why}\n{done.stderr[-2000:]}")
+        said = done.stderr[-2000:].strip()
+        raise install.Refusal(f"`pip {' '.join(arguments)}` failed.\n{said}\n{why}")
