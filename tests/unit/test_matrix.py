@@ -42,21 +42,21 @@ def test_what_the_tests_need_is_worded_once(pyproject):
     assert environments.requirements(pyproject) == NEEDS
 
 
-def test_triton_comes_alone_and_before_what_any_would_content():
-    first, second, last = environments.steps(MATRIX[0], AWAY, NEEDS)
+def test_triton_comes_last_and_alone():
+    first, last = environments.steps(MATRIX[0], AWAY, NEEDS)
     assert first == [
         "install",
         "--upgrade",
         "torch==2.13.0+cpu",
         *NEEDS.tools,
+        *NEEDS.others,
         "--extra-index-url",
         "an-index",
     ]
-    assert second == ["install", "--upgrade", "--no-deps", "triton==3.6.0"]
-    assert last == ["install", "kernels==1.3"]
-    first, second, _ = environments.steps(CANARY, CPU, NEEDS)
+    assert last == ["install", "--upgrade", "--no-deps", "triton==3.6.0"]
+    first, last = environments.steps(CANARY, CPU, NEEDS)
     assert "--extra-index-url" not in first
-    assert second[-1] == "triton"
+    assert last[-1] == "triton"
 
 
 def test_the_newest_is_a_release_and_ten_comes_after_nine():
@@ -87,12 +87,12 @@ def test_an_environment_is_made_once(tmp_path, pyproject, pip):
     folder = tmp_path / "triton-3.9.0"
     python = environments.prepare(MATRIX[3], folder, pyproject)
     assert python == folder / "bin" / "python"
-    assert pip == ["venv", "pytest>=9.2", "triton==3.9.0", "kernels==1.3"]
+    assert pip == ["venv", "kernels==1.3", "triton==3.9.0"]
     environments.prepare(MATRIX[3], folder, pyproject)
-    assert len(pip) == 4
+    assert len(pip) == 3
     pyproject.write_text(PYPROJECT.replace("numpy>=2.4", "numpy>=2.5"), "utf-8")
     environments.prepare(MATRIX[3], folder, pyproject)
-    assert pip[4:] == ["pytest>=9.2", "triton==3.9.0", "kernels==1.3"]  # in the same environment
+    assert pip[3:] == ["kernels==1.3", "triton==3.9.0"]  # in the same environment
 
 
 def test_the_canary_is_brought_up_to_date_each_time(tmp_path, pyproject, pip, monkeypatch):
@@ -100,7 +100,7 @@ def test_the_canary_is_brought_up_to_date_each_time(tmp_path, pyproject, pip, mo
     monkeypatch.setattr(environments, "_pip", lambda python, arguments: asked.append(arguments))
     for _ in range(2):
         environments.prepare(CANARY, tmp_path / "canary", pyproject)
-    assert [each[-1] for each in asked] == ["pytest>=9.2", "triton", "kernels==1.3"] * 2
+    assert [each[-1] for each in asked] == ["kernels==1.3", "triton"] * 2
     assert asked[0][2] == "torch"  # not a number, which a constraint of pip's may forbid
 
 

@@ -83,8 +83,8 @@ def newest(versions: Collection[str]) -> str:
 def steps(wanted: Environment, torch: install.TorchChoice, needs: Needs) -> list[list[str]]:
     """The arguments of pip, one list a call.
 
-    Triton comes alone, since torch may name another, and before the packages that would be
-    content with any.
+    Triton comes last and alone: torch may name another, and whatever pip installs beside torch
+    brings that back.
 
     Args:
         wanted: what is to be installed.
@@ -94,9 +94,8 @@ def steps(wanted: Environment, torch: install.TorchChoice, needs: Needs) -> list
     index = ["--extra-index-url", torch.extra_index] if torch.extra_index else []
     triton = f"triton=={wanted.triton}" if wanted.triton else "triton"
     return [
-        ["install", "--upgrade", torch.requirement, *needs.tools, *index],
+        ["install", "--upgrade", torch.requirement, *needs.tools, *needs.others, *index],
         ["install", "--upgrade", "--no-deps", triton],
-        ["install", *needs.others],
     ]
 
 
