@@ -139,6 +139,14 @@ def test_a_difference_without_tests_explains_no_failure():
     assert not Difference(("3.9.0",), "handled").explains("3.9.0", "any test")
 
 
+def test_what_does_not_run_says_why():
+    more = [*OUTCOMES, Outcome("five", "skipped", "why"), Outcome("six", "skipped", "no torch")]
+    assert report.skipped("3.9.0", more) == [
+        "3.9.0: 2 skipped: why",
+        "3.9.0: 1 skipped: no torch",
+    ]
+
+
 def test_the_table_has_each_environment_folder_and_difference():
     cells = {"triton 3.9.0": {HERE: Cell(1, 2, 1, 1), "tests/unit/card": Cell(0, 0, 0, 0)}}
     lines = report.table(cells, [GONE, Difference(("3.6.0",), "other")])
@@ -165,9 +173,10 @@ def test_what_is_known_names_versions_and_tests_that_exist():
 def test_the_program_ends_badly_only_for_news(monkeypatch, capsys):
     monkeypatch.setattr(program, "prepare", lambda wanted, folder, pyproject: wanted)
     monkeypatch.setattr(program, "versions", lambda wanted: {"triton": wanted.triton or "4.0.0"})
-    monkeypatch.setattr(program, "run", lambda wanted, folder: OUTCOMES[:1])
-    assert program.main([]) == 0
+    monkeypatch.setattr(program, "run", lambda wanted, folder: [OUTCOMES[0], OUTCOMES[3]])
+    assert program.main(["tests/a"]) == 0
     printed = capsys.readouterr().out
+    assert "3.8.0: 1 skipped: why\n" in printed
     assert all(f"triton {each.triton}\n" in printed for each in MATRIX)
     monkeypatch.setattr(program, "run", lambda wanted, folder: OUTCOMES[1:2])
     assert program.main(["--only", "3.8.0"]) == 1

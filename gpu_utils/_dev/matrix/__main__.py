@@ -75,7 +75,7 @@ def judge(environments: Sequence[Environment], folders: Sequence[str]) -> list[s
     """Run the folders in each environment, print the table; return what is not as known."""
     differences = report.known()
     cells: dict[str, dict[str, report.Cell]] = {}
-    news = []
+    news, skipped = [], []
     for wanted in environments:
         python = prepare(wanted, ROOT / "build" / "matrix" / wanted.name, ROOT / "pyproject.toml")
         found = versions(python)
@@ -86,7 +86,8 @@ def judge(environments: Sequence[Environment], folders: Sequence[str]) -> list[s
             outcomes = run(python, folder)
             cells[title][folder] = report.cell(found["triton"], outcomes, differences)
             news += report.unexplained(found["triton"], outcomes, differences)
-    print("\n".join(["", *report.table(cells, differences)]))
+            skipped += report.skipped(found["triton"], outcomes)
+    print("\n".join(["", *report.table(cells, differences), *skipped]))
     print("\n".join(["", *(news or ["nothing but what known.toml says"])]))
     return news
 

@@ -1,5 +1,6 @@
 """What the tests did in each environment, as a table, beside the differences that are known."""
 
+import collections
 import dataclasses
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from gpu_utils._dev.suite import Outcome
 
-__all__ = ["Cell", "Difference", "cell", "known", "table", "unexplained"]
+__all__ = ["Cell", "Difference", "cell", "known", "skipped", "table", "unexplained"]
 
 KNOWN = Path(__file__).with_name("known.toml")
 
@@ -76,6 +77,12 @@ def unexplained(
         elif outcome.state == "passed" and foreseen:
             found.append(f"{triton}: {outcome.name} passes, though known.toml says that it fails")
     return found
+
+
+def skipped(triton: str, outcomes: Iterable[Outcome]) -> list[str]:
+    """Why tests did not run on one Triton, a line a reason."""
+    reasons = collections.Counter(each.reason for each in outcomes if each.state == "skipped")
+    return [f"{triton}: {count} skipped: {reason}" for reason, count in reasons.items()]
 
 
 def table(cells: Mapping[str, Mapping[str, Cell]], differences: Iterable[Difference]) -> list[str]:
