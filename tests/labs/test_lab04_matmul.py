@@ -15,9 +15,8 @@ from gpu_utils.course.ladder import rung
 from gpu_utils.recordings import Case
 
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
-MATRIX = {"sm_80": "HMMA", "sm_89": "HMMA", "sm_90": "HGMMA", "sm_100": "UTCHMMA",
-          "sm_120": "HMMA", "gfx942": "v_mfma"}  # fmt: skip
 TARGETS = ("sm_80", "sm_90", "sm_100", "gfx942")
+SIX = ("sm_80", "sm_89", "sm_90", "sm_100", "sm_120", "gfx942")
 # (M, N, K). Whole blocks of `small` first, so that a message about the tail is about the tail; one
 # of each, primes, one row, one column, a K below a block, sizes one past a block, several blocks.
 WHOLE = (128, 128, 64)
@@ -102,62 +101,45 @@ def cancelling(dtype):
     return a.to(dtype), b.to(dtype)
 
 
-def the_launch(fn, *args):
-    """The launch of a product that one kernel computes."""
-    launches = codegen.capture(fn, *args)
-    assert len(launches) == 1, (
-        f"{fn.__name__} launches {len(launches)} kernels; one computes the whole product"
-    )
-    return launches[0]
-
-
 def blocks(launch):
-    """BLOCK_M and BLOCK_N, as the kernel gets them."""
-    missing = [name for name in ("BLOCK_M", "BLOCK_N", "BLOCK_K") if name not in launch.arguments]
+    """BLOCK_M, BLOCK_N and BLOCK_K, as the kernel gets them."""
+    names = ("BLOCK_M", "BLOCK_N", "BLOCK_K")
+    missing = [name for name in names if name not in launch.arguments]
     assert not missing, f"{launch.name} has no {missing[0]}: take it as a tl.constexpr"
-    return launch.arguments["BLOCK_M"], launch.arguments["BLOCK_N"]
-
-
-def obeys(launch, config):
-    """The config reached the kernel."""
-    for field, wanted in dataclasses.asdict(config).items():
-        came = {**launch.arguments, **launch.options}.get(field)
-        assert came == wanted, (
-            f"{launch.name} was launched with {field} = {came}; the config says {wanted}. Hand it "
-            "over: **dataclasses.asdict(config)"
-        )
+    return [launch.arguments[name] for name in names]
 
 
 def requests(launch, a, b):
     """How often a tiled product asks for its operands: once for each tile along the other."""
-    block_m, block_n = blocks(launch)
+    block_m, block_n, _ = blocks(launch)
     across, down = triton.cdiv(b.shape[1], block_n), triton.cdiv(a.shape[0], block_m)
     return {"a": rungs.AtMost(across), "b": rungs.AtMost(down)}, across * down
 
 
+def has_programs(launch, wanted, why):
+    assert launch.programs == wanted, (
+        f"{launch.name} was launched with {launch.programs} programs; {why} are {wanted}"
+    )
+
+
 def lean_product(fn, a, b, *rest, config, **more):
     """The requests of a tiled product, as many programs as tiles, the config obeyed."""
-    launch = the_launch(fn, a, b, *rest)
-    obeys(launch, config)
+    launch = rungs.one_launch(fn, a, b, *rest)
+    rungs.obeys(launch, config)
     loads, tiles = requests(launch, a, b)
-    assert launch.programs == tiles, (
-        f"{launch.name} was launched with {launch.programs} programs for {tiles} tiles"
-    )
+    has_programs(launch, tiles, "its tiles")
     moved = rungs.lean(fn, a, b, *rest, loads=loads | more, stores={"out": 1})
-    multiplies_once(fn, moved, launch, a, tiles)
+    multiplies_once(fn, moved, launch, a, b)
     return moved
 
 
-def multiplies_once(fn, moved, launch, a, tiles, more_steps=0):
-    """No more FLOP on the tensor cores than whole tiles in whole steps have."""
-    block_m, block_n = blocks(launch)
-    block_k = launch.arguments["BLOCK_K"]
+def multiplies_once(fn, moved, launch, a, b, more_steps=0):
+    """The FLOP of the product on the tensor cores, and no more than whole tiles have."""
+    _, tiles = requests(launch, a, b)
+    block_m, block_n, block_k = blocks(launch)
     steps = triton.cdiv(a.shape[1], block_k) + more_steps
-    enough = 2 * tiles * steps * block_m * block_n * block_k
-    assert moved.dot_flops <= enough, (
-        f"{fn.__name__} multiplies {moved.dot_flops / enough:.3g} times as much as its "
-        f"{tiles} tiles in {steps} steps need"
-    )
+    least = 2 * a.shape[0] * a.shape[1] * b.shape[1]
+    rungs.multiplies(fn, moved, least, 2 * tiles * steps * block_m * block_n * block_k)
 
 
 def intensity(lab, config=None, K=1024):
@@ -171,12 +153,7 @@ def native(lab, *rest, targets, checked):
     """The tensor-core instruction of each target, and asynchronous copies where they exist."""
     a, b = meta(BIG, BIG), meta(BIG, BIG)
     built = rungs.compiled(lab.matmul, a, b, *rest, targets=targets, checked=checked)
-    return [line for name, built in built.items() for line in has_matrix(name, built[0])]
-
-
-def has_matrix(target, artifact):
-    copies = [] if target.startswith("gfx") else ["async copy"]
-    return codegen.expect(artifact, has=[MATRIX[target], *copies], spill_bytes=32)
+    return [line for found in built.values() for line in rungs.on_tensor_cores(found[0])]
 
 
 def on_gpu():
@@ -198,7 +175,7 @@ def for_device(lab, device):
     elif device == "cuda":
         major, minor = torch.cuda.get_device_capability()
         target = f"sm_{major}{minor}"
-    return lab.config_for(target) if target in MATRIX else lab.Config()
+    return lab.config_for(target) if target in SIX else lab.Config()
 
 
 # (a) a tiled product
@@ -254,10 +231,13 @@ def test_product_is_close(lab, reference, evidence):
     close(*(x.bfloat16() for x in strided()[2]), None, None, small(lab))
     for dtype in FLOATS[1:]:
         close(*long_sum(dtype), None, None, small(lab, BLOCK_M=16, BLOCK_N=16))
+        close(*cancelling(dtype), None, None, small(lab, BLOCK_M=32, BLOCK_N=32))
     for sizes, config in surprises(lab):
         rungs.safe(lab.matmul, *pair(*sizes), None, None, config)
         close(*pair(*sizes), None, None, config)
     close(*pair(130, 120, 70))
+    K = random.SystemRandom().randint(4000, 6000)
+    close(*pair(33, 40, K), None, None, small(lab, BLOCK_K=256))
     rungs.at_size(lab.matmul, reference.matmul_reference, *pair(3000, 2500, 64))
     fresh = functools.partial(rungs.fresh, lab.matmul, reference.matmul_reference)
     fresh(*pair(70, 90, 50), None, None, small(lab))
@@ -275,6 +255,9 @@ def test_product_is_lean(lab, evidence):
         config = small(lab, **changes)
         lean_product(lab.matmul, *pair(*sizes), None, None, config, config=config)
     lean_product(lab.matmul, *pair(300, 200, 90), config=lab.Config())
+    a, b = meta(BIG - 1, 64), meta(64, BIG + 1)
+    launch = rungs.one_launch(lab.matmul, a, b)
+    has_programs(launch, requests(launch, a, b)[1], f"the tiles of {BIG - 1} x {BIG + 1}")
     evidence("a once for each column of tiles, b for each row COUNTED; the output once")
     found = intensity(lab)
     assert found >= 60, (
@@ -349,6 +332,9 @@ def test_grouped_is_close(lab, reference, evidence):
         ({"BLOCK_M": 32, "BLOCK_N": 256}, 304),
     ):  # fmt: skip
         few_panels(lab, lab.Config(**fields), in_flight)
+    for _ in range(8):
+        block_m, block_n = (draw.choice((32, 64, 128, 256)) for _ in range(2))
+        few_panels(lab, lab.Config(BLOCK_M=block_m, BLOCK_N=block_n), draw.randint(20, 320))
     evidence("every tile once in every order; few panels for 1 to 304 programs in flight")
 
 
@@ -371,10 +357,27 @@ def few_panels(lab, config, in_flight):
     )
 
 
+def one_group(lab):
+    """All 16 rows of tiles are a group: 16 programs in flight share a panel of b, read once.
+
+    16 x 16 tiles of 32 x 32 with K = 256: a and b are 256 KiB each, and past an L2 of 128 KiB.
+    """
+    config = small(lab, BLOCK_M=32, BLOCK_N=32, BLOCK_K=256, GROUP_M=16)
+    spec = dataclasses.replace(SCALED, l2_bytes=128 * 1024)
+    args = (meta(512, 256), meta(256, 512), None, None, config)
+    moved = traffic.dram(lab.matmul, *args, spec=spec, addresses_only=True)
+    often = moved.by_tensor["b"].read_bytes / args[1].nbytes
+    assert often <= 1.25, (
+        f"16 x 16 tiles with GROUP_M = 16: memory reads b {often:.1f} times, MODELLED. All rows "
+        "are one group, whose tiles come column by column: 16 neighbours share a panel of b"
+    )
+
+
 @rung("b", "lean")
 def test_grouped_is_lean(lab, evidence):
     config = small(lab, BLOCK_M=32, BLOCK_N=32, GROUP_M=3)
     lean_product(lab.matmul, *pair(150, 131, 61), None, None, config, config=config)
+    one_group(lab)
     # A long BLOCK_K walks the addresses in fewer steps; DRAM sees the same.
     config = lab.grouped(lab.Config(BLOCK_K=256), 16)
     found = rungs.lean_dram(
@@ -492,7 +495,7 @@ def test_epilogue_is_fast(lab, evidence):
 
 @rung("d", "runs")
 def test_configs_run(lab, evidence):
-    found = {target: returned(lab.config_for, lab.Config, target) for target in MATRIX}
+    found = {target: returned(lab.config_for, lab.Config, target) for target in SIX}
     for target, config in found.items():
         evidence(f"{target}: {config.BLOCK_M} x {config.BLOCK_N} x {config.BLOCK_K}")
 
@@ -500,7 +503,7 @@ def test_configs_run(lab, evidence):
 @rung("d", "safe")
 def test_unknown_targets_are_refused(lab, evidence):
     for target in ("sm_75", "sm_90b", ""):
-        refused(lab.config_for, (target,), (ValueError,), *MATRIX)
+        refused(lab.config_for, (target,), (ValueError,), *SIX)
     for config in configs(lab):
         rungs.safe(lab.matmul, *pair(150, 131, 97), None, None, config)
     evidence("sm_75 is refused, and the known targets are named")
@@ -508,7 +511,7 @@ def test_unknown_targets_are_refused(lab, evidence):
 
 def configs(lab):
     """What config_for returns, each once."""
-    return list(dict.fromkeys(lab.config_for(target) for target in MATRIX))
+    return list(dict.fromkeys(lab.config_for(target) for target in SIX))
 
 
 @rung("d", "correct")
@@ -524,7 +527,7 @@ def test_configs_are_close(lab, reference, evidence):
 def test_configs_are_lean(lab, evidence):
     cut = dataclasses.asdict
     shapes = {}  # what FLOP per byte depend on; counted once each
-    for target in MATRIX:
+    for target in SIX:
         config, asked = lab.config_for(target), 85 if target in ("sm_90", "sm_100") else 60
         shape = cut(config)["BLOCK_M"], cut(config)["BLOCK_N"], cut(config)["BLOCK_K"]
         found = shapes[shape] = shapes.get(shape) or intensity(lab, config, K=256)
@@ -539,13 +542,13 @@ def test_configs_are_lean(lab, evidence):
 @rung("d", "native")
 def test_configs_are_native(lab, evidence):
     a, b = meta(BIG, BIG), meta(BIG, BIG)
-    for target in MATRIX:
+    for target in SIX:
         config = lab.config_for(target)
         args = (a, b, None, None, config)
-        obeys(the_launch(lab.matmul, *args), config)
+        rungs.obeys(rungs.one_launch(lab.matmul, *args), config)
         built = rungs.compiled(lab.matmul, *args, targets=[target], checked=pair(*WHOLE))
         artifact = built[target][0]
-        lines = has_matrix(target, artifact)
+        lines = rungs.on_tensor_cores(artifact)
         stages = 4 if target in ("sm_90", "sm_100") else 1
         assert artifact.num_stages >= stages, (
             f"{target}: {artifact.num_stages} stages; a block may have 227 KiB there, room for "
@@ -620,15 +623,14 @@ def test_persistent_is_lean(lab, evidence):
     for sizes, num_sms in (((150, 131, 61), 4), ((97, 200, 40), 7), ((64, 64, 64), 132)):
         a, b = pair(*sizes)
         config = small(lab, BLOCK_M=32)
-        launch = the_launch(fn, a, b, num_sms, config)
-        obeys(launch, config)
+        launch = rungs.one_launch(fn, a, b, num_sms, config)
+        rungs.obeys(launch, config)
         loads, tiles = requests(launch, a, b)
-        assert launch.programs == min(num_sms, tiles), (
-            f"{launch.programs} programs for {tiles} tiles and num_sms = {num_sms}; "
-            f"min of the two is asked for"
-        )
+        has_programs(launch, min(num_sms, tiles), f"{tiles} tiles or {num_sms} SMs, the fewer,")
         moved = rungs.lean(fn, a, b, num_sms, config, loads=loads, stores={"out": 1})
-        multiplies_once(fn, moved, launch, a, tiles)
+        multiplies_once(fn, moved, launch, a, b)
+    launch = rungs.one_launch(fn, meta(BIG, 64), meta(64, BIG), 304)
+    has_programs(launch, 304, "304 SMs, fewer than the tiles,")
     evidence("the requests of (a), with as many programs as SMs COUNTED")
 
 
@@ -636,8 +638,8 @@ def test_persistent_is_lean(lab, evidence):
 def test_persistent_is_native(lab, evidence):
     a, b, targets = meta(BIG, BIG), meta(BIG, BIG), ("sm_80", "sm_90", "gfx942")
     built = rungs.compiled(lab.matmul_persistent, a, b, targets=targets, checked=pair(*WHOLE))
-    for target, artifacts in built.items():
-        for line in has_matrix(target, artifacts[0]):
+    for artifacts in built.values():
+        for line in rungs.on_tensor_cores(artifacts[0]):
             evidence(line)
 
 
@@ -701,16 +703,14 @@ def test_split_is_lean(lab, evidence):
     for splits in (2, 5):
         config = small(lab)
         launches = codegen.capture(fn, a, b, splits, config)
-        obeys(launches[0], config)
+        rungs.obeys(launches[0], config)
         loads, tiles = requests(launches[0], a, b)
-        assert launches[0].programs == splits * tiles, (
-            f"{launches[0].programs} programs for {tiles} tiles in {splits} parts"
-        )
+        has_programs(launches[0], splits * tiles, f"{tiles} tiles in {splits} parts")
         moved = traffic.count(fn, a, b, splits, config)
         parts = [name for name in moved.by_tensor if name not in ("a", "b", "out")]
         once = dict.fromkeys(parts, 1)
         rungs.lean(fn, a, b, splits, config, loads=loads | once, stores={"out": 1} | once)
-        multiplies_once(fn, moved, launches[0], a, tiles, more_steps=splits)
+        multiplies_once(fn, moved, launches[0], a, b, more_steps=splits)
         asked = sum(moved.by_tensor[name].nbytes for name in parts)
         assert asked <= 4 * splits * M * N, (
             f"the parts are {asked} bytes; splits * M * N in float32 are {4 * splits * M * N}"
@@ -719,6 +719,9 @@ def test_split_is_lean(lab, evidence):
             "atomic additions come in whatever order the programs run, and float32 sums differ "
             "with the order: sum the parts in a second kernel"
         )
+    a, b = meta(256, 16_384), meta(16_384, 256)
+    launch = codegen.capture(fn, a, b, 100)[0]
+    has_programs(launch, 100 * requests(launch, a, b)[1], "the tiles in 100 parts")
     evidence("the parts once there and once back, in a fixed order COUNTED")
 
 
@@ -729,7 +732,7 @@ def test_split_is_native(lab, evidence):
     for target in ("sm_90", "gfx942"):
         built = rungs.compiled(lab.matmul_split_k, a, b, 32, targets=[target], checked=checked)
         main = next((x for x in built[target] if x.count("matrix")), built[target][0])
-        for line in has_matrix(target, main):
+        for line in rungs.on_tensor_cores(main):
             evidence(line)
 
 

@@ -15,6 +15,7 @@ UNITS = units.units()
 WRONG = sorted(HERE.glob("wrong/lab[0-9][0-9]_*/*.py"))
 
 
+@functools.cache
 def promise(path: Path) -> tuple[str, str]:
     """Task and rung from the first words of a wrong answer's docstring: "a/safe: why"."""
     docstring = ast.get_docstring(ast.parse(path.read_text("utf-8")))

@@ -11,7 +11,7 @@ import triton.language as tl
 class Config:
     BLOCK_M: int = 64
     BLOCK_N: int = 64
-    BLOCK_K: int = 64
+    BLOCK_K: int = 128
     GROUP_M: int = 1
     num_warps: int = 8
     num_stages: int = 3
