@@ -38,7 +38,7 @@ def test_flop_are_all_there_and_no_more(lab):
     moved = traffic.count(lab.matmul, zeros(64, 32), zeros(32, 48), None, None, config)
     result, tiles = 2 * 64 * 48 * 32, 2 * 64 * 64 * 32
     launched.multiplies(lab.matmul, moved, result, tiles)
-    with pytest.raises(AssertionError, match="0.5 of the FLOP"):
+    with pytest.raises(AssertionError, match=r"0\.5 of the FLOP"):
         launched.multiplies(lab.matmul, moved, 2 * tiles, 2 * tiles)
     with pytest.raises(AssertionError, match="2 times as much"):
         launched.multiplies(lab.matmul, moved, result, tiles // 2)
