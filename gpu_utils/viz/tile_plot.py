@@ -14,7 +14,7 @@ from gpu_utils.viz import roofline_lines
 from gpu_utils.viz.machine import ARITHMETIC, MEMORY, Drawing
 from gpu_utils.viz.roofline_axes import INK, text_at
 from gpu_utils.viz.roofline_lines import Line
-from gpu_utils.viz.roofline_svg import FAINT, REACHED, UNKNOWN, WIDTH
+from gpu_utils.viz.roofline_svg import FAINT, UNKNOWN, WIDTH
 from gpu_utils.viz.tile_answers import Tile, Tiled, lines, tiled
 
 __all__ = ["TILE_PARTS", "Tiling", "tiling"]
@@ -124,7 +124,7 @@ def _program(left: float, top: float, wide: float, stages: int) -> Iterator[str]
     )
     for stage in range(1, stages):
         at = left + wide * stage / stages
-        yield f'<path d="M{at:.1f} {top + 3:.1f}v{_BAR - 6}" stroke="{MEMORY}"/>'
+        yield f'<path d="M{at:.1f} {top + 3:.1f}v{_BAR - 6}" style="stroke:{INK}"/>'
 
 
 def _said(each: Tiled) -> str:
@@ -138,10 +138,7 @@ def _bound(each: Tiled, bar: float) -> str:
     colour = {"compute": ARITHMETIC, "memory": MEMORY, "L2": MEMORY}[each.bound.limiter]
     said = f"{each.bound.limiter}-bound, {text(each.bound.time_s, 's')} at least"
     spot = (WIDTH - 240, bar - 8)
-    mark = (
-        f'<rect x="{spot[0] - 16}" y="{spot[1] - 9}" width="10" height="10" fill="{colour}" '
-        f'stroke="{REACHED if each.bound.limiter == "compute" else UNKNOWN}"/>'
-    )
+    mark = f'<rect x="{spot[0] - 16}" y="{spot[1] - 9}" width="10" height="10" fill="{colour}"/>'
     return mark + text_at(*spot, said)
 
 
