@@ -753,29 +753,37 @@ def test_split_is_fast(lab, evidence):
 
 
 def gpu_cases(lab):
-    """8192 x 8192 x 8192 in bfloat16 with the part's config; the same finished; a long K."""
+    """Each task's product: 8192 x 8192 x 8192 in bfloat16, and a long K for few tiles."""
 
-    def product(device):
-        return *large(device), None, None, for_device(lab, device)
+    def product(config_on):
+        return lambda device: (*large(device), None, None, config_on(device))
+
+    def in_groups(_device):
+        return lab.grouped(lab.Config(), 132)
+
+    def configured(device):
+        return for_device(lab, device)
 
     def finished(device):
-        a, b = large(device)
-        bias = torch.randn(b.shape[1], device=device, dtype=a.dtype)
-        return a, b, bias, "gelu", for_device(lab, device)
+        a, b, *_, config = product(configured)(device)
+        return a, b, torch.randn(b.shape[1], device=device, dtype=a.dtype), "gelu", config
+
+    def persistent(device):
+        sms = torch.cuda.get_device_properties(0).multi_processor_count if device == "cuda" else 132
+        return *large(device), sms, configured(device)
 
     def long(device):
         return *large(device, 256, 256, 16_384), 32
 
-    def split_reference(a, b, _splits):
-        return a @ b
-
-    flops = 2 * 8192**3
+    cases = (
+        (lab.matmul, product(lambda _device: lab.Config()), lab.matmul_reference, 8192**3),
+        (lab.matmul, product(in_groups), lab.matmul_reference, 8192**3),
+        (lab.matmul, finished, lab.matmul_reference, 8192**3),
+        (lab.matmul, product(configured), lab.matmul_reference, 8192**3),
+        (lab.matmul_persistent, persistent, plain, 8192**3),
+        (lab.matmul_split_k, long, plain, 256 * 256 * 16_384),
+    )
     return [
-        Case(lab.matmul, product, lab.matmul_reference, flops=flops, dtype="bf16"),
-        Case(lab.matmul, finished, lab.matmul_reference, flops=flops, dtype="bf16"),
-        Case(
-            *(lab.matmul_split_k, long, split_reference),
-            flops=2 * 256 * 256 * 16_384,
-            dtype="bf16",
-        ),
+        Case(fn, arguments, truth, flops=2 * products, dtype="bf16")
+        for fn, arguments, truth, products in cases
     ]

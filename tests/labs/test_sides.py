@@ -29,7 +29,8 @@ def verdicts(request):
 
     They climb side by side, so that they share the cores.
     """
-    wanted = {asked(item) for item in request.session.items if "verdicts" in item.fixturenames}
+    mine = [item for item in request.session.items if item.path == request.path]
+    wanted = {asked(item) for item in mine if "verdicts" in item.fixturenames}
 
     @functools.cache
     def climbed(unit):
