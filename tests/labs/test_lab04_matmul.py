@@ -228,8 +228,8 @@ def test_product_is_close(lab, reference, evidence):
         close(*pair(97, 131, 61), None, None, config)
     for a, b in (*strided(), specials()):
         close(a, b, None, None, small(lab))
-    close(*(x.bfloat16() for x in strided()[2]), None, None, small(lab))
     for dtype in FLOATS[1:]:
+        close(*(x.to(dtype) for x in strided()[2]), None, None, small(lab))
         close(*long_sum(dtype), None, None, small(lab, BLOCK_M=16, BLOCK_N=16))
         close(*cancelling(dtype), None, None, small(lab, BLOCK_M=32, BLOCK_N=32))
     for sizes, config in surprises(lab):
@@ -722,6 +722,12 @@ def test_split_is_lean(lab, evidence):
     a, b = meta(256, 16_384), meta(16_384, 256)
     launch = codegen.capture(fn, a, b, 100)[0]
     has_programs(launch, 100 * requests(launch, a, b)[1], "the tiles in 100 parts")
+    moved = traffic.count(fn, meta(700, 64), meta(64, 500), 2, addresses_only=True)
+    stored = moved.by_tensor["out"].store_bytes
+    assert stored == 2 * 700 * 500, (
+        f"of a result of 700 x 500, {stored // 2} of {700 * 500} elements are stored: does the "
+        "second kernel's grid grow with the result?"
+    )
     evidence("the parts once there and once back, in a fixed order COUNTED")
 
 
