@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,27 +53,31 @@ def check(what: str, *, side: str | None = None, time_limit_s: float | None = No
 def judge(
     unit: units.Unit,
     tasks: Sequence[units.Task],
-    sides: Sequence[str],
+    sides: Sequence[str] | Mapping[str, Sequence[str]],
     time_limit_s: float | None = None,
 ) -> list[TaskVerdict]:
     """Climb with each side of each task, away from this process; nothing is recorded.
+
+    `sides` are those of every task, or a task's id -> its own; the verdicts come side by side.
 
     Tasks are climbed side by side, one more than there are cores. The sides of one task come one
     after another: a hostile file must not take another one's time.
     """
     limit_s = time_limit_s or unit.time_limit_s
+    of = sides if isinstance(sides, Mapping) else {task.id: sides for task in tasks}
     with tempfile.TemporaryDirectory(prefix="ridge-check-") as folder:
-        runs = [_Run(unit, task, sides, limit_s, Path(folder, task.id)) for task in tasks]
+        runs = [_Run(unit, task, of[task.id], limit_s, Path(folder, task.id)) for task in tasks]
         trouble = preloaded.run_pytest(
             [run.as_json() for run in runs],
             root=units.root(),
             # nbval alone costs seconds to import
             extra={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", _INSIDE: "1"},
-            seconds=len(tasks) * len(sides) * limit_s + _SLACK_S,
+            seconds=sum(map(len, of.values())) * limit_s + _SLACK_S,
         )
         found = [verdict for run in runs for verdict in run.verdicts(trouble)]
     known = {(verdict.side, verdict.task): verdict for verdict in found}
-    return [known[side, task.id] for side in sides for task in tasks]
+    each = dict.fromkeys(side for task in tasks for side in of[task.id])
+    return [known[s, task.id] for s in each for task in tasks if s in of[task.id]]
 
 
 @dataclasses.dataclass(frozen=True)

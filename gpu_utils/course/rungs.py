@@ -18,6 +18,7 @@ from gpu_utils._triton.devices import answered
 from gpu_utils._triton.launches import Launch, intercept
 from gpu_utils.bench import Timing
 from gpu_utils.course.labels import case, tensors, title
+from gpu_utils.course.launched import multiplies, obeys, on_tensor_cores, one_launch
 from gpu_utils.course.lean import AtMost, coalesced, lean, lean_dram
 from gpu_utils.roofline import OpCost
 from gpu_utils.traffic import OutOfBounds, Traffic
@@ -33,7 +34,11 @@ __all__ = [
     "fresh",
     "lean",
     "lean_dram",
+    "multiplies",
     "no_eager",
+    "obeys",
+    "on_tensor_cores",
+    "one_launch",
     "runs",
     "safe",
     "wide",

@@ -17,17 +17,23 @@ from gpu_utils.viz.machine import Drawing, machine
 from gpu_utils.viz.roofline_explorer import explore_roofline
 from gpu_utils.viz.roofline_plot import PARTS, Roofline, roofline
 from gpu_utils.viz.roofline_points import Point
+from gpu_utils.viz.tile_explorer import explore_tiles
+from gpu_utils.viz.tile_plot import TILE_PARTS, Tiling, tiling
 
 __all__ = [
     "PARTS",
+    "TILE_PARTS",
     "Decoding",
     "Drawing",
     "Explorer",
     "Point",
     "Roofline",
+    "Tiling",
     "decoding",
     "explore_decoding",
     "explore_roofline",
+    "explore_tiles",
     "machine",
     "roofline",
+    "tiling",
 ]

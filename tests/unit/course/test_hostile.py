@@ -213,3 +213,14 @@ def test_the_lab_files_are_left_as_they_were():
     before = {path: path.read_bytes() for path in Path(unit.lab_file.parent).glob("*.py")}
     judge(unit, unit.tasks, ["labs"])
     assert before == {path: path.read_bytes() for path in before}
+
+
+def test_each_task_can_have_sides_of_its_own():
+    unit, tasks = units.find("lab00")
+    sides = {"a": ["labs"], "b": ["solutions", "labs"]}
+    found = [(v.side, v.task, v.state) for v in judge(unit, tasks[:2], sides)]
+    assert found == [
+        ("labs", "a", "not started"),
+        ("labs", "b", "not started"),
+        ("solutions", "b", "passed"),
+    ]
