@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import torch
 
-from gpu_utils import codegen, specs
+from gpu_utils import codegen
 from gpu_utils.specs import GPUSpec
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import torch
 
-from gpu_utils import codegen, specs
+from gpu_utils import codegen
 from gpu_utils.specs import GPUSpec
 
 
@@ -298,8 +298,8 @@ def shape_for(part: str) -> Shape:
     ### BEGIN SOLUTION
     Count tiles. 2048 tokens are 16 rows of tiles. On an H100 a hidden size of 4096 is 16 columns
     of 256: 256 tiles in two waves of 132, 97 %; grouped queries of 4096 + 2048 are 384 tiles in
-    three, 97 %; an ffn of 16896 = 132 x 128 has 132 columns for gate and up together, 16 full waves.
-    On a B200 4608 is 18 columns: 288 of 296; with all keys and values 54: 864 of 888; and
+    three, 97 %; an ffn of 16896 = 132 x 128 has 132 columns for gate and up together, 16 full
+    waves. On a B200 4608 is 18 columns: 288 of 296; with all keys and values 54: 864 of 888; and
     14208 = 148 x 96 has 111 columns, 1776 tiles, 12 full waves. An MI300X has tiles of 128 columns
     and 304 = 16 x 19 slots: whatever is a multiple of 19 x 128 = 2432 fills its waves, so 4864 and
     9728. None of these three is at home on the other two parts.
