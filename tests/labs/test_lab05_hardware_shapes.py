@@ -13,9 +13,10 @@ import torch
 
 from gpu_utils import codegen, specs, tolerance, traffic
 from gpu_utils.codegen import Artifact
-from gpu_utils.course import rungs
+from gpu_utils.course import rungs, units
 from gpu_utils.course.answers import called, own_work, refused, returned, written
 from gpu_utils.course.earlier import Earlier, earlier
+from gpu_utils.course.lab import Lab
 from gpu_utils.course.ladder import rung
 from gpu_utils.quantities import Label, Quantity
 from gpu_utils.recordings import Case
@@ -188,7 +189,7 @@ def test_efficiencies_hold_for_sizes_that_nobody_knows(lab, reference, evidence)
 @rung("a", "correct")
 def test_tile_efficiency_is_what_a_kernel_does(lab, reference, evidence):
     """The multiply-adds of lab 04's solution, counted: the model is held against a kernel."""
-    product = solution04(reference)
+    product = solution04()
     draw, tile = random.SystemRandom(), reference.Tile(64, 32, 32, 1, 4, 2)
     for M, N, K in ((97, 131, 61), (65, 1, 129), tuple(draw.randint(2, 200) for _ in range(3))):
         counted = traffic.count(
@@ -205,8 +206,9 @@ def test_tile_efficiency_is_what_a_kernel_does(lab, reference, evidence):
     evidence("so many of lab 04's FLOP are of use, COUNTED in products of three sizes")
 
 
-def solution04(reference: Any) -> Any:
-    return earlier(reference, "lab04", lambda own: None).lab
+def solution04() -> Lab:
+    """Lab 04's solution, for what a learner's own kernel has no part in."""
+    return Lab(units.find("lab04")[0].solution_file)
 
 
 # (b) 4095 against 4096
@@ -470,7 +472,7 @@ def odd_factors(device: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 def gpu_cases(lab):
     """What `make gpu` measures: a product of odd lengths, padded in each call."""
-    matmul = solution04(lab).matmul
+    matmul = solution04().matmul
     return [
         Case(
             lab.padded,
@@ -618,7 +620,7 @@ def worst(reference: Any, shape: Any, part: str) -> str:
 @rung("c", "correct")
 @pytest.mark.parametrize("part", PARTS)
 def test_a_shape_compiles_to_wide_loads(lab, reference, evidence, part):
-    shape, target, matmul = lab.shape_for(part), PARTS[part], solution04(reference).matmul
+    shape, target, matmul = lab.shape_for(part), PARTS[part], solution04().matmul
     tile = reference.TILES[part]
     for _, N, K in reference.products(shape):
         a, b = meta(reference.TOKENS, K), meta(K, N)
