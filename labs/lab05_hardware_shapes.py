@@ -139,7 +139,7 @@ def padded(a: torch.Tensor, b: torch.Tensor, matmul: Matmul) -> torch.Tensor:
     distance between rows suit already is passed as it is, since a copy is a pass over memory.
     """
     check_factors(a, b)
-    # TODO: about 9 lines, a helper may be the best part
+    # TODO: about 9 lines, of which a second function may be part
     raise NotImplementedError("padded")
 
 

@@ -192,7 +192,7 @@ def padded(a: torch.Tensor, b: torch.Tensor, matmul: Matmul) -> torch.Tensor:
     ### END SOLUTION
     """
     check_factors(a, b)
-    ### BEGIN SOLUTION: about 9 lines, a helper may be the best part
+    ### BEGIN SOLUTION: about 9 lines, of which a second function may be part
     M, K, N = a.shape[0], aligned(a.shape[1]), aligned(b.shape[1])
     return matmul(_widened(a, M, K), _widened(b, K, N))[:, : b.shape[1]]
 
