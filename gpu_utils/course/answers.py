@@ -21,6 +21,8 @@ def shown(arg: Any) -> str:
     """An argument, in few characters: a part by its id, an OpCost and a float in short digits."""
     if hasattr(arg, "flops") and hasattr(arg, "bytes"):
         return f"{type(arg).__name__}({arg.flops:g}, {arg.bytes:g})"
+    if inspect.isfunction(arg):
+        return arg.__name__
     return f"{arg:g}" if isinstance(arg, float) else getattr(arg, "id", repr(arg))
 
 

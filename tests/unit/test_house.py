@@ -81,7 +81,7 @@ def tags(cell: dict) -> list[str]:
 
 
 def test_there_are_units():
-    assert [unit.name for unit in units.units()] == ["lab00", "lab01", "lab02", "lab03", "lab04"]
+    assert [unit.name for unit in units.units()] == [f"lab{n:02}" for n in range(6)]
 
 
 @pytest.mark.parametrize("unit", units.units(), ids=lambda unit: unit.name)
