@@ -53,6 +53,9 @@ PYTEST = (
     *("--nbval", "--nbval-current-env", "--nbval-cell-timeout=120"),
     *("--nbval-sanitize-with", "tests/nbval_sanitize.cfg"),
 )
+# A file's tests stay together: they share fixtures, and a notebook's cells their kernel. More
+# than four of these processes would ask a laptop for more memory than it may have.
+SIDE_BY_SIDE = ("--numprocesses", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile")
 
 # A user's settings that would change what the tests see.
 DROPPED = re.compile(
@@ -158,7 +161,7 @@ def environment_of(copy: Path, scratch: Path) -> dict[str, str]:
 
 def pytest_configure(config: Any) -> None:
     """Count into the file that the parent reads, if a parent asked for it."""
-    if EVENTS in os.environ:
+    if EVENTS in os.environ and not hasattr(config, "workerinput"):  # xdist's workers report here
         config.pluginmanager.register(_Recorder(Path(os.environ[EVENTS])), "ridge-recorder")
 
 
@@ -317,7 +320,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         whole = not (options.unit or rest)
         outcomes = run_lint(course, environment) if options.lint or whole else []
         if not options.lint:
-            chosen = [*PYTEST, *_paths(course, rest), *rest]
+            chosen = [*PYTEST, *([] if rest else SIDE_BY_SIDE), *_paths(course, rest), *rest]
             outcomes += run_pytest(course, chosen, environment, scratch / "events.jsonl")
     print("\n".join(summary(outcomes)), flush=True)
     return int(any(outcome.state == "failed" for outcome in outcomes))

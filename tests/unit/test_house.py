@@ -167,7 +167,9 @@ class TestNotebook:
 
 def test_every_new_word_is_in_the_glossary():
     text = (ROOT / "notebooks" / "glossary.md").read_text("utf-8")
-    anchors = {h.lower().replace(" ", "-") for h in re.findall(r"^## (.+)$", text, re.MULTILINE)}
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert len(set(headings)) == len(headings), "a word is explained in one place"
+    anchors = {heading.lower().replace(" ", "-") for heading in headings}
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         words = re.findall(r"glossary\.md#([\w-]+)", path.read_text("utf-8"))
         assert 1 <= len(set(words)) <= 8
