@@ -1,7 +1,21 @@
 """What the tests of forked children ask of the system."""
 
+import os
 import time
 from pathlib import Path
+
+
+def children() -> set[int]:
+    """The processes that this one started and has not buried yet, the dead among them too."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if parent == os.getpid():
+            found.add(int(stat.parent.name))
+    return found
 
 
 def is_dead(pid: int) -> bool:
