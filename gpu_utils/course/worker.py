@@ -80,7 +80,12 @@ def _start(
         _live(body, from_worker, word, memory_limit_bytes)
 
     def watch() -> None:
-        how = keeper.keep(work, time_limit_s=time_limit_s, memory_limit_bytes=memory_limit_bytes)
+        try:
+            how = keeper.keep(
+                work, time_limit_s=time_limit_s, memory_limit_bytes=memory_limit_bytes
+            )
+        except OSError as error:  # no process or no memory left, for one
+            how = f"gave up: {error}"
         os.write(from_keeper, how.encode())
 
     pid = _children.fork(watch)
@@ -96,6 +101,8 @@ def _ending(how: str, time_limit_s: float, memory_limit_bytes: int) -> Ending:
         return Ending("timed out", f"still running after {time_limit_s:g} s")
     if how == "memory":
         return Ending("crashed", f"it took more than {memory_limit_bytes / 1e9:g} GB of memory")
+    if how.startswith("gave up"):
+        return Ending("crashed", f"the process that watches over the check {how}")
     if not how.startswith("exit "):
         return Ending("crashed", "the process that watches over the check was killed")
     status = int(how.removeprefix("exit "))
@@ -167,7 +174,7 @@ def run(
             while how is None:
                 come = {key.fd for key, _ in ready.select(max(0, give_up - time.monotonic()))}
                 if report in come or not come:
-                    how = os.read(report, 100).decode() if come else ""
+                    how = os.read(report, 1000).decode() if come else ""
                 # After the report: nobody is left to write, so this is all there is.
                 yield from inbox.read()
                 if inbox.closed and messages in come:

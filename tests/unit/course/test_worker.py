@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from gpu_utils.course import worker
+from gpu_utils.course import keeper, worker
 from tests.unit.processes import children
 
 
@@ -114,3 +114,13 @@ def test_no_child_is_left():
     before = children()
     run(lambda send: None)
     assert children() <= before
+
+
+def test_a_keeper_without_resources_says_so(monkeypatch):
+    def keep(*args, **kwargs):
+        raise BlockingIOError(11, "no more processes")
+
+    monkeypatch.setattr(keeper, "keep", keep)
+    *_, ending = run(lambda send: None)
+    assert ending.how == "crashed"
+    assert ending.sentence.endswith("gave up: [Errno 11] no more processes")
