@@ -113,6 +113,7 @@ def test_copy_wide_is_wide_at_any_length(lab, evidence):
     small = [values(4099, torch.float32)]
     for n in (PRODUCTION // 16 + 1, PRODUCTION + 3):
         rungs.at_size(lab.copy_wide, torch.clone, values(n, torch.float32), elementwise=True)
+    for n in (PRODUCTION + 1, PRODUCTION + 3):
         x = torch.empty(n, device="meta")
         lines = rungs.wide(rungs.compiled(lab.copy_wide, x, targets=TARGETS, checked=small))
     for line in lines:

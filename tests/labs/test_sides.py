@@ -96,3 +96,11 @@ def test_a_wrong_answer_is_rejected_where_it_should_be(path, verdicts):
 def test_each_kernel_task_has_eight_wrong_answers(unit, task):
     of_task = [p for p in WRONG if task_of(p) == (unit, task)]
     assert len(of_task) >= 8 or not unit.task(task).kernel
+
+
+@pytest.mark.parametrize(("unit", "task"), TASKS)
+def test_each_rung_rejects_a_wrong_answer(unit, task):
+    """No rung is taken on trust; that of speed needs a GPU."""
+    rejecting = {promise(p)[1] for p in WRONG if task_of(p) == (unit, task)}
+    rungs = RUNGS[:-1] if unit.task(task).kernel else RUNGS[:3]
+    assert rejecting >= set(rungs)
